@@ -1,0 +1,1 @@
+"""Real Apache Kafka on one machine, without Docker."""

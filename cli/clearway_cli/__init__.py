@@ -1,0 +1,1 @@
+"""The `clearway` command: the only place that knows every stage."""

@@ -1,0 +1,1 @@
+"""Records and tables as plain data: the single source of truth for names, types, units and bounds."""

@@ -1,0 +1,196 @@
+"""What a column is: name, type, unit, bounds and meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DataType(StrEnum):
+    """The types that every part of the chain can carry without loss."""
+
+    STRING = "string"
+    BINARY = "binary"
+    BOOL = "bool"
+    INT32 = "int32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    """An H3 cell. Delta Lake stores it as int64; `clearway_core.lake` turns it back."""
+    FLOAT64 = "float64"
+    INSTANT = "instant"
+    """A moment in UTC: int64 milliseconds since 1970 on the wire, microseconds in the lake."""
+    DATE = "date"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One column of a record or table.
+
+    Parameters
+    ----------
+    name
+        Field word with its unit, such as ``speed_kmh``.
+    dtype
+        Type on the wire and in the lake.
+    description
+        One sentence for the data dictionary.
+    unit
+        Unit symbol, or ``"1"`` for a count, ratio, flag or name.
+    nullable
+        Whether the value may be missing. A key is never nullable.
+    minimum, maximum
+        Inclusive physical bounds; a value outside is quarantined. [unit]
+    allowed
+        The only values a string may take.
+    pattern
+        Regular expression that the whole string matches.
+    """
+
+    name: str
+    dtype: DataType
+    description: str
+    unit: str = "1"
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A condition over several columns that a published row must meet.
+
+    ``left <= right`` wherever both are known. More would need a language; this covers what
+    intervals, shares and counts need.
+    """
+
+    name: str
+    left: str
+    right: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """A record on the wire or a table in the lake.
+
+    Parameters
+    ----------
+    name, version
+        ``gps_ping`` and ``1`` make the identifier ``gps_ping/1``.
+    key
+        Columns that are unique together; empty for an append-only journal.
+    partition_by
+        Lake only: columns that lay out the folders.
+    published
+        Whether rows of this table leave the house; the quality gate stands before those.
+    """
+
+    name: str
+    version: int
+    description: str
+    fields: tuple[Field, ...]
+    key: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        unknown = [
+            column
+            for column in (*self.key, *self.partition_by, *(r.left for r in self.rules))
+            if column not in names
+        ]
+        if len(set(names)) != len(names) or unknown:
+            message = f"{self.identifier}: doubled or unknown columns {unknown or names}"
+            raise ValueError(message)
+
+    @property
+    def identifier(self) -> str:
+        """Name and version, as written into headers and table properties."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names in their order."""
+        return tuple(field.name for field in self.fields)
+
+    def field(self, name: str) -> Field:
+        """Return the field of that name.
+
+        Raises
+        ------
+        KeyError
+            If the contract has no such field.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+
+def broken_rule(field: Field, value: object) -> str | None:
+    """Return the name of the first rule that a wire value breaks, or None if it is fine.
+
+    Parameters
+    ----------
+    field
+        What the value should be.
+    value
+        A value as decoded from JSON; None is a missing value.
+
+    Returns
+    -------
+    str or None
+        ``"<field>_missing"``, ``_type``, ``_range``, ``_allowed`` or ``_pattern``.
+    """
+    if value is None:
+        return None if field.nullable else f"{field.name}_missing"
+    if not _has_type(field.dtype, value):
+        return f"{field.name}_type"
+    if isinstance(value, str):
+        if field.allowed and value not in field.allowed:
+            return f"{field.name}_allowed"
+        if field.pattern is not None and re.fullmatch(field.pattern, value) is None:
+            return f"{field.name}_pattern"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        # Written so that NaN, which compares false with everything, is out of range.
+        low_ok = field.minimum is None or value >= field.minimum
+        high_ok = field.maximum is None or value <= field.maximum
+        if not (low_ok and high_ok) or value != value:  # noqa: PLR0124 -- NaN
+            return f"{field.name}_range"
+    return None
+
+
+def broken_rules(contract: Contract, record: Mapping[str, object]) -> list[str]:
+    """Return every field rule that a wire record breaks, unknown fields included."""
+    broken = [
+        rule
+        for field in contract.fields
+        if (rule := broken_rule(field, record.get(field.name))) is not None
+    ]
+    known = set(contract.columns)
+    return broken + [f"{name}_unknown" for name in record if name not in known]
+
+
+_PYTHON_TYPES: Mapping[DataType, tuple[type, ...]] = {
+    DataType.STRING: (str,),
+    DataType.BINARY: (bytes,),
+    DataType.BOOL: (bool,),
+    DataType.INT32: (int,),
+    DataType.INT64: (int,),
+    DataType.UINT64: (int,),
+    DataType.FLOAT64: (int, float),
+    DataType.INSTANT: (int,),
+    DataType.DATE: (str,),
+}
+
+
+def _has_type(dtype: DataType, value: object) -> bool:
+    if isinstance(value, bool):
+        return dtype is DataType.BOOL
+    return isinstance(value, _PYTHON_TYPES[dtype])

@@ -1,0 +1,1 @@
+"""The log between gateways and the lake: one interface, Apache Kafka or one SQLite file."""

@@ -1,0 +1,40 @@
+"""Which log an address means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clearway_core.data_dir import DataDir
+from clearway_core.errors import UsageError
+from clearway_core.stream.embedded import EmbeddedLog
+from clearway_core.stream.log import Log
+
+KAFKA_SCHEME = "kafka://"
+
+
+def open_log(address: str | None, data_dir: Path) -> Log:
+    """Return the log at the address; without one, the embedded log of the data folder.
+
+    Parameters
+    ----------
+    address
+        ``kafka://host:port[,host:port…]``, or None or empty for the embedded log.
+    data_dir
+        The installation's data folder.
+
+    Raises
+    ------
+    UsageError
+        If the address is neither.
+    """
+    if not address:
+        return EmbeddedLog(DataDir(data_dir).log_file)
+    if address.startswith(KAFKA_SCHEME) and len(address) > len(KAFKA_SCHEME):
+        from clearway_core.stream.kafka import KafkaLog  # noqa: PLC0415 -- only where it is used
+
+        return KafkaLog(address.removeprefix(KAFKA_SCHEME).split(","))
+    message = (
+        f"a log address looks like kafka://host:port, got {address!r}; "
+        "leave --log and CLEARWAY_LOG out to use the embedded log"
+    )
+    raise UsageError(message)

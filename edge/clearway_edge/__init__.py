@@ -1,0 +1,1 @@
+"""The gateway: reads sensors and fleets, masks vehicles, loses nothing."""

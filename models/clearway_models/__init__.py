@@ -1,0 +1,1 @@
+"""Cited science: emissions, demand, charges, zones, calibration."""

@@ -1,0 +1,1 @@
+"""Great Expectations gates between the lake and everything that is published."""

@@ -1,0 +1,1 @@
+"""Read-only map, proposal page and exports of released values."""
