@@ -1,0 +1,60 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+CONSTRAINTS := -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo airflow serve test lint format check contracts lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' \
+	  || { echo "Clearway needs Python 3.11 to 3.13; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (about 1 GB, two to five minutes the first time) ..."
+	$(PIP) install $(CONSTRAINTS) -e '.[airflow,serving]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with the test tools ..."
+	$(PIP) install $(CONSTRAINTS) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Watch a small simulated city flow from its taxis to a price proposal
+	@$(BIN)/clearway demo $(DEMO_OPTIONS)
+
+airflow: $(VENV)/.demo ## Start Airflow on the demo's lake; answer the waiting proposal there
+	@$(BIN)/clearway airflow
+
+serve: $(VENV)/.demo ## Show the demo's map again
+	@$(BIN)/clearway serve
+
+test: $(VENV)/.dev ## Run all tests that this machine can run
+	$(BIN)/pytest $(TEST_OPTIONS)
+
+lint: $(VENV)/.dev ## Format check, lint, types, imports between components
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test ## Everything that must pass before a change lands
+
+contracts: $(VENV)/.dev ## Write docs/contracts again from the contracts
+	$(BIN)/python -m clearway_core.contracts.generate
+
+lock: $(VENV)/.dev ## Write constraints.txt from what is installed here
+	$(BIN)/pip freeze --exclude-editable --exclude clearway | LC_ALL=C sort -f > constraints.txt
+
+clean: ## Remove the environment and caches (not the data in .clearway)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
