@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve test lint format check contracts lock clean
+.PHONY: help demo airflow serve secrets test lint format check contracts lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ airflow: $(VENV)/.demo ## Start Airflow on the demo's lake; answer the waiting p
 
 serve: $(VENV)/.demo ## Show the demo's map again
 	@$(BIN)/clearway serve
+
+secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
+	@$(PYTHON) deploy/make_secrets.py
 
 test: $(VENV)/.dev ## Run all tests that this machine can run
 	$(BIN)/pytest $(TEST_OPTIONS)
