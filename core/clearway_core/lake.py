@@ -143,7 +143,42 @@ class Table:
             .sort(names)
         )
 
-    def append(self, frame: pl.DataFrame, *, transactions: Mapping[str, int] | None = None) -> int:
+    def partition_times(self) -> pl.DataFrame:
+        """Return the partition values that have files, each with the time of its newest file.
+
+        Returns
+        -------
+        polars.DataFrame
+            The partition columns and ``written_at`` (UTC); empty if the table does not exist or
+            has no partitions. Compaction counts as writing.
+        """
+        delta = self._open()
+        names = self.contract.partition_by
+        schema = {name: polars_schema(self.contract)[name] for name in names}
+        if delta is None or not names:
+            return pl.DataFrame(schema={**schema, "written_at": pl.Datetime("us", "UTC")})
+        actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+        return (
+            actions.select(
+                *(pl.col(f"partition.{name}").cast(schema[name]).alias(name) for name in names),
+                pl.col("modification_time")
+                .cast(pl.Datetime("ms"))
+                .dt.replace_time_zone("UTC")
+                .dt.cast_time_unit("us")
+                .alias("written_at"),
+            )
+            .group_by(names)
+            .agg(pl.col("written_at").max())
+            .sort(names)
+        )
+
+    def append(
+        self,
+        frame: pl.DataFrame,
+        *,
+        transactions: Mapping[str, int] | None = None,
+        committed: Mapping[str, int | None] | None = None,
+    ) -> int:
         """Add rows in one commit and return the new version.
 
         Parameters
@@ -153,17 +188,27 @@ class Table:
         transactions
             Next version per application id, committed together with the rows. Each must be above
             what the table holds.
+        committed
+            What the caller believes the table holds per application id (None: nothing yet). The
+            rows were chosen by it, so if the table holds anything else they are not written.
 
         Raises
         ------
         ContractViolation
             If the frame does not conform.
         OffsetRegression
-            If a transaction version is not above the committed one.
+            If a transaction version is not above the committed one, or the committed one is not
+            what the caller believes.
         TableConflict
-            If someone else committed the same application id meanwhile.
+            If someone else committed to the table meanwhile.
         """
-        return self._write(frame, mode="append", predicate=None, transactions=transactions or {})
+        return self._write(
+            frame,
+            mode="append",
+            predicate=None,
+            transactions=transactions or {},
+            committed=committed or {},
+        )
 
     def replace(
         self,
@@ -233,11 +278,20 @@ class Table:
         mode: str,
         predicate: str | None,
         transactions: Mapping[str, int],
+        committed: Mapping[str, int | None] | None = None,
     ) -> int:
         rows = _to_delta(conform(frame, self.contract), self.contract)
         delta = self._open() or self._create()
         for app_id, next_version in transactions.items():
             held = delta.transaction_version(app_id)
+            believed = (committed or {}).get(app_id, held)
+            if believed != held:
+                message = (
+                    f"{self.contract.name}: {app_id} should have committed {believed}, but the "
+                    f"table holds {held}; nothing was written. Is a second process ingesting the "
+                    "same partitions? Stop one and start the other again."
+                )
+                raise OffsetRegression(message)
             if held is not None and next_version <= held:
                 message = (
                     f"{self.contract.name}: {app_id} has committed {held}, {next_version} would go "
@@ -296,7 +350,7 @@ def _to_delta(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
 
 
 def _sql(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str) and not hasattr(value, "year"):
+    if isinstance(value, bool) or (not isinstance(value, int | str) and not hasattr(value, "year")):
         message = f"a partition value must be a whole number, text or date, got {value!r}"
         raise ContractViolation(message)
     if isinstance(value, int):

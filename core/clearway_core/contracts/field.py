@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 
@@ -153,17 +155,12 @@ def broken_rule(field: Field, value: object) -> str | None:
     if not _has_type(field.dtype, value):
         return f"{field.name}_type"
     if isinstance(value, str):
-        if field.allowed and value not in field.allowed:
-            return f"{field.name}_allowed"
-        if field.pattern is not None and re.fullmatch(field.pattern, value) is None:
-            return f"{field.name}_pattern"
+        broken = _broken_text(field, value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        # Written so that NaN, which compares false with everything, is out of range.
-        low_ok = field.minimum is None or value >= field.minimum
-        high_ok = field.maximum is None or value <= field.maximum
-        if not (low_ok and high_ok) or value != value:  # noqa: PLR0124 -- NaN
-            return f"{field.name}_range"
-    return None
+        broken = None if _is_within(field, value) else "range"
+    else:
+        broken = None
+    return None if broken is None else f"{field.name}_{broken}"
 
 
 def broken_rules(contract: Contract, record: Mapping[str, object]) -> list[str]:
@@ -188,6 +185,37 @@ _PYTHON_TYPES: Mapping[DataType, tuple[type, ...]] = {
     DataType.INSTANT: (int,),
     DataType.DATE: (str,),
 }
+
+
+_BITS: Mapping[DataType, tuple[int, int]] = {
+    DataType.INT32: (-(2**31), 2**31 - 1),
+    DataType.INT64: (-(2**63), 2**63 - 1),
+    DataType.UINT64: (0, 2**64 - 1),
+}
+
+
+def _broken_text(field: Field, value: str) -> str | None:
+    if field.allowed and value not in field.allowed:
+        return "allowed"
+    if field.pattern is not None and re.fullmatch(field.pattern, value) is None:
+        return "pattern"
+    return "range" if field.dtype is DataType.DATE and not _is_date(value) else None
+
+
+def _is_within(field: Field, value: float) -> bool:
+    """Return whether the value is within the bounds and one that the lake can hold."""
+    low, high = _BITS.get(field.dtype, (-sys.float_info.max, sys.float_info.max))
+    low_ok = low <= value and (field.minimum is None or value >= field.minimum)
+    high_ok = value <= high and (field.maximum is None or value <= field.maximum)
+    return low_ok and high_ok
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _has_type(dtype: DataType, value: object) -> bool:

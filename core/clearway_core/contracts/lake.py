@@ -62,6 +62,11 @@ _LOG_POSITION = (
 )
 _RECEIVED_AT = _instant("received_at", "When the log took the batch.")
 _PROVENANCE = (_GATEWAY, _BOOT, _SEQ, _RECEIVED_AT, *_LOG_POSITION)
+_LOG_ID = _text(
+    "log_id",
+    "Which log the offset belongs to; another log counts its offsets from 0 again.",
+    nullable=True,
+)
 _OBSERVED_DATE = Field(
     name="observed_date", dtype=DataType.DATE, description="UTC day of observed_at."
 )
@@ -126,6 +131,23 @@ DEAD_LETTERS = Contract(
         Field(name="payload", dtype=DataType.BINARY, unit="B", description="The message's bytes."),
         _RECEIVED_AT,
         *_LOG_POSITION,
+        _LOG_ID,
+        Field(
+            name="message_key",
+            dtype=DataType.BINARY,
+            unit="B",
+            nullable=True,
+            description="The message's key; null where the payload is withheld.",
+        ),
+        Field(
+            name="payload_bytes",
+            dtype=DataType.INT64,
+            unit="B",
+            nullable=True,
+            minimum=0,
+            description="Size of the payload, also where the payload itself is withheld because "
+            "it may name a vehicle.",
+        ),
     ),
     key=("topic", "log_partition", "log_offset"),
 )
@@ -142,6 +164,7 @@ RECEIVED_RANGES = Contract(
         _count("seq_first", "First number of the range."),
         _count("seq_last", "Last number of the range."),
         *_LOG_POSITION,
+        _LOG_ID,
     ),
 )
 
@@ -159,6 +182,7 @@ INGEST_COMMITS = Contract(
         _count("n_duplicates", "Rows that had already arrived."),
         _count("n_dead_letters", "Messages that could not be decoded."),
         _instant("committed_at", "When the commit was made."),
+        _LOG_ID,
     ),
 )
 

@@ -6,6 +6,7 @@ Not a broker: no network, no replication, no retention. Where a broker can be ha
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import time
 import zlib
@@ -24,6 +25,9 @@ _POLL_S = 0.05
 _BUSY_TIMEOUT_S = 10.0
 
 _SCHEMA = """
+create table if not exists identity (
+  only integer primary key check (only = 1), id text not null
+) strict;
 create table if not exists topic (name text primary key, partitions integer not null) strict;
 create table if not exists message (
   topic text not null, partition integer not null, offset integer not null,
@@ -57,9 +61,17 @@ class EmbeddedLog:
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=full")
             self._db.executescript(_SCHEMA)
+            self._db.execute(
+                "insert or ignore into identity values (1, ?)",
+                (f"embedded-{secrets.token_hex(8)}",),
+            )
         except (OSError, sqlite3.Error) as error:
             message = f"the embedded log {file} cannot be opened: {error}. Check the data folder."
             raise SourceUnavailable(message) from error
+
+    def identity(self) -> str:
+        """Return the random name that the file got when it was made."""
+        return str(self._db.execute("select id from identity").fetchone()[0])
 
     def ensure_topic(self, topic: str, partitions: int = DEFAULT_PARTITIONS) -> None:
         """Create the topic if it is not there; an existing one stays as it is."""

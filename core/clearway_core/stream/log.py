@@ -51,6 +51,10 @@ class Log(Protocol):
     readers must tolerate repeats.
     """
 
+    def identity(self) -> str:
+        """Return a name that no other log has; an offset means something only together with it."""
+        ...
+
     def ensure_topic(self, topic: str, partitions: int = DEFAULT_PARTITIONS) -> None:
         """Create the topic if it is not there; an existing one stays as it is."""
         ...
