@@ -1,0 +1,310 @@
+"""The log on Apache Kafka. The only module that knows kafka-python.
+
+Clients are made when they are first needed and thrown away after a failure: kafka-python waits for
+a broker while it constructs one, and a producer that gave up on a batch may still hold it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka import errors as kafka_errors
+
+from clearway_core.errors import DeliveryFailed, MessageTooLarge, SourceUnavailable
+from clearway_core.stream.kafka_reader import KafkaReader, connected
+from clearway_core.stream.log import (
+    DEFAULT_PARTITIONS,
+    Message,
+    StoredMessage,
+    TopicPartition,
+    check_sizes,
+)
+from clearway_core.stream.security import KafkaSecurity
+
+DEFAULT_TIMEOUT_S = 10.0
+"""How long one append or one question to the broker may take.
+
+A broker that restarts needs 3 to 8 s on a small machine; a gateway that waited much longer would
+delay its other topics.
+"""
+
+_CONNECT_TIMEOUT_S = 3.0
+"""kafka-python's own bound on the first contact is 30 s, which would freeze a start."""
+
+_RETRY_AFTER_S = 2.0
+
+_UNKNOWN_TOPIC = 3
+"""Kafka's error code for a topic that does not exist."""
+
+_TOPIC_SETTINGS = {
+    # A gateway's clock may be years off after a power cut: with the producer's time Kafka would
+    # refuse its messages (future) or delete them at once (1970).
+    "message.timestamp.type": "LogAppendTime",
+}
+
+
+class KafkaLog:
+    """Append to and read from Kafka topics; partitions are assigned, no consumer group.
+
+    One object may be used by several threads: appends exclude each other, and so do reads.
+
+    Parameters
+    ----------
+    bootstrap
+        ``host:port`` of one or more brokers.
+    security
+        TLS and SASL.
+    timeout_s
+        How long one append or one question to the broker may take. [s]
+    """
+
+    def __init__(
+        self,
+        bootstrap: Sequence[str],
+        *,
+        security: KafkaSecurity | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self._bootstrap = list(bootstrap)
+        self._security = security or KafkaSecurity()
+        self._timeout_s = timeout_s
+        self._producer: KafkaProducer | None = None
+        self._reader: KafkaReader | None = None
+        self._identity: str | None = None
+        self._ensured: set[str] = set()
+        self._partitions: dict[str, list[TopicPartition]] = {}
+        self._append_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+
+    def identity(self) -> str:
+        """Return the cluster's id; it never changes while the cluster's data lives.
+
+        Raises
+        ------
+        SourceUnavailable
+            If the broker cannot be reached.
+        """
+        if self._identity is None:
+            with self._unreadable(), self._admin() as admin:
+                self._identity = f"kafka-{admin.describe_cluster()['cluster_id']}"
+        return self._identity
+
+    def ensure_topic(self, topic: str, partitions: int = DEFAULT_PARTITIONS) -> None:
+        """Create the topic if it is not there; an existing one stays as it is.
+
+        Raises
+        ------
+        DeliveryFailed
+            If the broker cannot be reached or refuses.
+        """
+        try:
+            with self._admin() as admin:
+                if _partition_numbers(admin, topic):
+                    return
+                wanted = {topic: {"num_partitions": partitions, "configs": _TOPIC_SETTINGS}}
+                with contextlib.suppress(kafka_errors.TopicAlreadyExistsError):
+                    admin.create_topics(wanted, timeout_ms=self._timeout_ms)
+                admin.wait_for_topics([topic], timeout_ms=self._timeout_ms)
+        except kafka_errors.KafkaError as error:
+            message = f"Kafka at {self._where} did not create topic {topic}: {_text(error)}"
+            raise DeliveryFailed(message, retry_after_s=_RETRY_AFTER_S) from error
+
+    def append(self, topic: str, messages: Sequence[Message]) -> None:
+        """Store all messages durably: all in-sync replicas have confirmed each.
+
+        Raises
+        ------
+        DeliveryFailed
+            If the broker cannot be reached or did not confirm in time; some may be stored.
+        MessageTooLarge
+            If a message is over the limit; none is stored where this process knows the limit.
+        """
+        check_sizes(messages)
+        if not messages:
+            return
+        with self._append_lock:
+            if topic not in self._ensured:
+                self.ensure_topic(topic)
+                self._ensured.add(topic)
+            try:
+                self._deliver(topic, messages)
+            except kafka_errors.MessageSizeTooLargeError as error:
+                text = f"Kafka at {self._where} takes no message of this size: {_text(error)}"
+                raise MessageTooLarge(text) from error
+            except kafka_errors.KafkaError as error:
+                self._ensured.discard(topic)
+                self._drop_producer()
+                text = (
+                    f"Kafka at {self._where} did not confirm {len(messages)} messages for {topic} "
+                    f"within {self._timeout_s:g} s: {_text(error)}. They stay with the sender."
+                )
+                raise DeliveryFailed(text, retry_after_s=_RETRY_AFTER_S) from error
+
+    def first_offsets(self, topic: str) -> Mapping[TopicPartition, int]:
+        """Return the oldest offset that each partition still holds; empty without the topic."""
+        with self._reading() as reader:
+            return reader.first_offsets(self._partitions_of(topic))
+
+    def end_offsets(self, topic: str) -> Mapping[TopicPartition, int]:
+        """Return the offset after the last message of each partition; empty without the topic."""
+        with self._reading() as reader:
+            return reader.end_offsets(self._partitions_of(topic))
+
+    def read(
+        self, positions: Mapping[TopicPartition, int], *, timeout_s: float = 1.0
+    ) -> Sequence[StoredMessage]:
+        """Return some next messages at or after the positions, in order within a partition.
+
+        Raises
+        ------
+        SourceUnavailable
+            If the broker has been out of reach for half a minute, or if a position lies behind the
+            end of its partition: the topic was deleted and made anew, or lost its newest part.
+        """
+        with self._reading() as reader:
+            return reader.read(positions, timeout_s)
+
+    def close(self) -> None:
+        """Close the connections; safe to call twice."""
+        with self._append_lock:
+            self._drop_producer()
+        with self._read_lock:
+            self._drop_reader()
+
+    @property
+    def _where(self) -> str:
+        return ",".join(self._bootstrap)
+
+    @property
+    def _timeout_ms(self) -> int:
+        return round(self._timeout_s * 1000)
+
+    def _deliver(self, topic: str, messages: Sequence[Message]) -> None:
+        if self._producer is None:
+            self._producer = connected(
+                KafkaProducer,
+                _connection(self._bootstrap, self._security, self._timeout_s),
+                acks="all",
+                enable_idempotence=True,
+                allow_auto_create_topics=False,
+                delivery_timeout_ms=self._timeout_ms,
+                max_block_ms=self._timeout_ms,
+            )
+        confirmations = [
+            self._producer.send(
+                topic,
+                key=message.key,
+                value=message.value,
+                headers=[(name, text.encode()) for name, text in message.headers.items()],
+            )
+            for message in messages
+        ]
+        self._producer.flush(self._timeout_s + 1)  # the producer's own deadline comes first
+        for confirmation in confirmations:
+            confirmation.get(0)
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[KafkaAdminClient]:
+        admin = connected(
+            KafkaAdminClient, _connection(self._bootstrap, self._security, self._timeout_s)
+        )
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+    def _partitions_of(self, topic: str) -> list[TopicPartition]:
+        if topic not in self._partitions:
+            with self._admin() as admin:
+                numbers = _partition_numbers(admin, topic)
+            if not numbers:
+                return []
+            self._partitions[topic] = [TopicPartition(topic, number) for number in numbers]
+        return self._partitions[topic]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[KafkaReader]:
+        """Give the one reader to one thread, and throw it away when it fails."""
+        with self._read_lock, self._unreadable():
+            try:
+                if self._reader is None:
+                    connection = _connection(self._bootstrap, self._security, self._timeout_s)
+                    self._reader = KafkaReader(connection, self._timeout_s)
+                yield self._reader
+            except kafka_errors.KafkaError:
+                self._drop_reader()
+                raise
+
+    @contextlib.contextmanager
+    def _unreadable(self) -> Iterator[None]:
+        try:
+            yield
+        except kafka_errors.KafkaError as error:
+            message = (
+                f"Kafka at {self._where} cannot be read: {_text(error)}. "
+                "Is the broker running and the address right?"
+            )
+            raise SourceUnavailable(message) from error
+
+    def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # What it still holds must not be sent later, between newer messages of the same key.
+            # By then every batch is confirmed or past its own deadline, so this does not wait long.
+            with contextlib.suppress(kafka_errors.KafkaError):
+                producer.close(timeout=self._timeout_s)
+
+    def _drop_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        self._partitions.clear()
+        if reader is not None:
+            reader.close()
+
+
+def answers(bootstrap: Sequence[str]) -> bool:
+    """Return whether a broker at one of the addresses takes requests now."""
+    try:
+        admin = connected(KafkaAdminClient, _connection(bootstrap, KafkaSecurity(), 2.0))
+    except kafka_errors.KafkaError:
+        return False
+    try:
+        return bool(admin.describe_cluster()["brokers"])
+    except kafka_errors.KafkaError:
+        return False
+    finally:
+        admin.close()
+
+
+def _connection(
+    bootstrap: Sequence[str], security: KafkaSecurity, timeout_s: float
+) -> dict[str, object]:
+    password = security.password
+    return {
+        "bootstrap_servers": list(bootstrap),
+        "bootstrap_timeout_ms": round(_CONNECT_TIMEOUT_S * 1000),
+        "request_timeout_ms": round(timeout_s * 1000),
+        "reconnect_backoff_max_ms": 1000,
+        "client_id": "clearway",
+        "security_protocol": security.protocol,
+        "ssl_context": security.tls_context(),
+        "sasl_mechanism": security.sasl_mechanism,
+        "sasl_plain_username": security.username,
+        "sasl_plain_password": None if password is None else password.reveal(),
+    }
+
+
+def _partition_numbers(admin: KafkaAdminClient, topic: str) -> list[int]:
+    """Return the partitions of a topic, none if it does not exist."""
+    described = admin.describe_topics([topic])[0]
+    if described["error_code"] == _UNKNOWN_TOPIC:
+        return []
+    if described["error_code"]:
+        raise kafka_errors.for_code(described["error_code"])
+    return sorted(part["partition_index"] for part in described["partitions"])
+
+
+def _text(error: Exception) -> str:
+    return str(error).strip() or type(error).__name__

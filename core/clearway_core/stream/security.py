@@ -1,0 +1,154 @@
+"""How a process proves to a Kafka broker who it is, and checks who the broker is."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearway_core.errors import SettingsError
+from clearway_core.settings import Secret
+
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+_PREFIX = "CLEARWAY_KAFKA_"
+_NAMES = (
+    "TLS",
+    "CA_FILE",
+    "CERTIFICATE_FILE",
+    "KEY_FILE",
+    "SASL_MECHANISM",
+    "USERNAME",
+    "PASSWORD",
+    "PASSWORD_FILE",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSecurity:
+    """TLS and SASL of a Kafka connection; the default is neither, for loopback and closed networks.
+
+    Parameters
+    ----------
+    tls
+        Encrypt (TLS 1.2 or newer) and check the broker's certificate and host name.
+    ca_file
+        Certificates that may sign the broker's; None for those that the system trusts.
+    certificate_file, key_file
+        The client's own certificate and key (PEM), for brokers that ask for one.
+    sasl_mechanism
+        One of `SASL_MECHANISMS`, or None.
+    username, password
+        For SASL.
+    """
+
+    tls: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    sasl_mechanism: str | None = None
+    username: str | None = None
+    password: Secret | None = None
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name for the combination."""
+        transport = "SSL" if self.tls else "PLAINTEXT"
+        return transport if self.sasl_mechanism is None else f"SASL_{transport}"
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS settings, or None without TLS.
+
+        Raises
+        ------
+        SettingsError
+            If a certificate or key cannot be read.
+        """
+        if not self.tls:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.certificate_file is not None:
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except OSError as error:  # ssl.SSLError is one too
+            fault = (
+                f"the certificates for Kafka cannot be used ({error}): check "
+                f"{_PREFIX}CA_FILE, {_PREFIX}CERTIFICATE_FILE and {_PREFIX}KEY_FILE"
+            )
+            raise SettingsError([fault]) from error
+        return context
+
+
+def security_from_environment(environment: Mapping[str, str]) -> KafkaSecurity:
+    """Return the security that ``CLEARWAY_KAFKA_*`` variables ask for.
+
+    Parameters
+    ----------
+    environment
+        Usually ``os.environ``; only the command line reads it.
+
+    Raises
+    ------
+    SettingsError
+        With every fault.
+    """
+    given = {name: environment.get(_PREFIX + name) or None for name in _NAMES}
+    faults = [
+        f"{name} is not known; known: {', '.join(_PREFIX + known for known in _NAMES)}"
+        for name in environment
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in _NAMES
+    ]
+    faults += _faults(given)
+    password = given["PASSWORD"]
+    if given["PASSWORD_FILE"] is not None:
+        try:
+            password = Path(given["PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(f"{_PREFIX}PASSWORD_FILE cannot be read: {error}")
+    if faults:
+        raise SettingsError(faults)
+    return KafkaSecurity(
+        tls=given["TLS"] == "true",
+        ca_file=_path(given["CA_FILE"]),
+        certificate_file=_path(given["CERTIFICATE_FILE"]),
+        key_file=_path(given["KEY_FILE"]),
+        sasl_mechanism=given["SASL_MECHANISM"],
+        username=given["USERNAME"],
+        password=None if password is None else Secret(password),
+    )
+
+
+def _faults(given: Mapping[str, str | None]) -> list[str]:
+    faults: list[str] = []
+    tls, mechanism = given["TLS"], given["SASL_MECHANISM"]
+    if tls not in {None, "true", "false"}:
+        faults.append(f"{_PREFIX}TLS: expected true or false, got {tls!r}")
+    faults += [
+        f"{_PREFIX}{name} has no effect without {_PREFIX}TLS=true"
+        for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
+        if given[name] is not None and tls != "true"
+    ]
+    if given["KEY_FILE"] is not None and given["CERTIFICATE_FILE"] is None:
+        faults.append(f"{_PREFIX}KEY_FILE needs {_PREFIX}CERTIFICATE_FILE")
+    if mechanism is not None and mechanism not in SASL_MECHANISMS:
+        known = ", ".join(SASL_MECHANISMS)
+        faults.append(f"{_PREFIX}SASL_MECHANISM: expected one of {known}, got {mechanism!r}")
+    passwords = [name for name in ("PASSWORD", "PASSWORD_FILE") if given[name] is not None]
+    if len(passwords) > 1:
+        faults.append(f"{_PREFIX}PASSWORD and {_PREFIX}PASSWORD_FILE: give one of them")
+    if mechanism is not None and (given["USERNAME"] is None or not passwords):
+        faults.append(
+            f"{_PREFIX}SASL_MECHANISM needs {_PREFIX}USERNAME and "
+            f"{_PREFIX}PASSWORD or {_PREFIX}PASSWORD_FILE"
+        )
+    if mechanism is None and (given["USERNAME"] is not None or passwords):
+        faults.append(f"{_PREFIX}USERNAME and PASSWORD have no effect without SASL_MECHANISM")
+    if mechanism == "PLAIN" and tls != "true":
+        faults.append(f"{_PREFIX}SASL_MECHANISM=PLAIN sends the password itself: set TLS=true")
+    return faults
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
