@@ -1,0 +1,155 @@
+"""The gateway's work as plain functions, called alike by commands, DAGs, the demo and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from clearway_core.clock import Clock, SystemClock
+from clearway_core.errors import UsageError
+from clearway_core.progress import Progress, silent
+from clearway_edge.replaying import FileAccount
+
+MAX_FAULTS = 20
+"""Examples of unusable records that an account shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayAccount:
+    """What became of every record; read = delivered + spooled + sum(dropped).
+
+    Parameters
+    ----------
+    read
+        Records in the files, good or not.
+    delivered
+        Records that the log has.
+    spooled
+        Records that wait in the outbox.
+    dropped
+        Records given up, by reason.
+    nulled
+        Single values that became null (sentinels, unknown units …), by ``<field>_<why>``; their
+        records went on.
+    flagged
+        Records that carry a flag, by flag; their values are unchanged.
+    faults
+        The first few records that could not be used: place, shape of what was found, remedy.
+    unfinished
+        Files that were not read to their end, with the reason.
+    boots
+        Identity of each file's records.
+    """
+
+    read: int
+    delivered: int
+    spooled: int
+    dropped: Mapping[str, int]
+    nulled: Mapping[str, int] = field(default_factory=dict)
+    flagged: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    unfinished: Mapping[str, str] = field(default_factory=dict)
+    boots: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file was read to its end and nothing waits."""
+        return not self.unfinished and self.spooled == 0
+
+
+def replay(
+    files: Sequence[Path],
+    profile: str | Path,
+    *,
+    data_dir: Path,
+    log_address: str | None,
+    gateway: str = "replay",
+    rows_per_s: float | None = None,
+    speed: float | None = None,
+    progress: Progress = silent,
+    clock: Clock | None = None,
+) -> GatewayAccount:
+    """Send recorded files through a gateway and return what became of every record.
+
+    Replaying a file again sends it again under the same identity, so that the lake gains nothing.
+
+    Parameters
+    ----------
+    files
+        Recorded files, in the order in which they are sent.
+    profile
+        Path or shipped name of their source profile.
+    data_dir
+        The installation's data folder.
+    log_address
+        ``kafka://host:port``, or None for the embedded log of the data folder.
+    gateway
+        Name under which the records travel.
+    rows_per_s
+        Records a second, at most; None means as fast as possible. [1/s]
+    speed
+        How many times faster than it happened; None means as fast as possible. [1]
+    progress
+        Told the bytes that are read.
+    clock
+        For tests.
+
+    Raises
+    ------
+    SettingsError
+        If the profile has faults.
+    UsageError
+        If a file is missing or does not fit the profile.
+    SourceUnavailable
+        If another process runs this gateway.
+    """
+    from clearway_core.stream.address import open_log
+    from clearway_edge.gateway_dir import gateway_dir
+    from clearway_edge.pacing import pace_of
+    from clearway_edge.profile import find_profile
+    from clearway_edge.profile_reading import read_profile
+    from clearway_edge.replaying import Replay
+
+    clock = clock or SystemClock()
+    missing = [str(file) for file in files if not Path(file).is_file()]
+    if missing or not files:
+        message = f"expected recorded files, got {', '.join(missing) or 'none'}: check the paths"
+        raise UsageError(message)
+    source = read_profile(find_profile(profile))
+    folder = gateway_dir(data_dir, gateway)
+    with folder.owned():
+        sender = Replay(
+            folder, gateway, open_log=partial(open_log, log_address, data_dir), clock=clock
+        )
+        pace = pace_of(rows_per_s=rows_per_s, speed=speed, scratch=folder.sorting, clock=clock)
+        accounts = sender.send([Path(f) for f in files], source, pace=pace, progress=progress)
+    return _summary(accounts)
+
+
+def _summary(accounts: Sequence[FileAccount]) -> GatewayAccount:
+    from clearway_edge.outbox import Account
+
+    total = Account()
+    for each in accounts:
+        total = total.plus(each.account)
+    return GatewayAccount(
+        read=total.read,
+        delivered=total.delivered,
+        spooled=total.spooled,
+        dropped=dict(total.dropped),
+        nulled=_notes(total.notes, "nulled."),
+        flagged=_notes(total.notes, "flagged."),
+        faults=tuple(fault for each in accounts for fault in each.faults)[:MAX_FAULTS],
+        unfinished={str(each.file): each.error for each in accounts if not each.complete},
+        boots={str(each.file): each.boot for each in accounts},
+    )
+
+
+def _notes(notes: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): count
+        for name, count in sorted(notes.items())
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,170 @@
+"""Batches that wait for the log: what is put here survives a crash and a power cut.
+
+Every batch ends in one of three ways: accepted (the log has it), rejected for good (counted under
+a reason), or kept for another attempt. Two implementations pass the same suite: `SqliteOutbox` on
+disk, `MemoryOutbox` for a gateway whose card must not be written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+EVICTED_SIZE = "outbox_full"
+EVICTED_AGE = "outbox_too_old"
+DAMAGED = "outbox_damaged"
+MESSAGE_TOO_LARGE = "message_too_large"
+"""Reasons by which a batch is dropped after it was spooled."""
+
+
+class WhenFull(StrEnum):
+    """What happens when a new batch does not fit."""
+
+    DROP_OLDEST = "drop_oldest"
+    """For sensors: what is new matters more, and a sensor does not wait."""
+    REFUSE = "refuse"
+    """For files: the reader waits, nothing is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much may wait.
+
+    Parameters
+    ----------
+    max_bytes
+        Payload bytes. [B]
+    max_age_s
+        Age of the oldest batch; None keeps it for ever. [s]
+    """
+
+    max_bytes: int = 512 * 1024 * 1024
+    max_age_s: float | None = None
+    when_full: WhenFull = WhenFull.DROP_OLDEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Whose records are counted together.
+
+    Parameters
+    ----------
+    contract, boot
+        Seq space of the records.
+    run
+        The start of the process that read them; for a live gateway the same as `boot`.
+    """
+
+    contract: str
+    boot: int
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A batch to be put into the outbox, with what was read for it.
+
+    Parameters
+    ----------
+    payload
+        Message bytes; empty if nothing of what was read goes on.
+    n_read
+        Records that were read from the source for this parcel.
+    n_records
+        Records in the payload; ``n_read == n_records + sum(dropped)``.
+    next_seq
+        First number that the stream has not given yet.
+    dropped, notes
+        What was given up on the way, and other counts worth keeping.
+    """
+
+    stream: Stream
+    payload: bytes
+    n_read: int
+    n_records: int
+    next_seq: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A batch that waits."""
+
+    id: int
+    stream: Stream
+    n_records: int
+    created_at_ms: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The books of one stream; read = delivered + spooled + sum(dropped), always.
+
+    All of them are counted on their own, so that `missing` can show a mistake.
+    """
+
+    read: int = 0
+    delivered: int = 0
+    spooled: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """Records that nobody can tell what became of: 0, or the books are wrong."""
+        return self.read - self.delivered - self.spooled - sum(self.dropped.values())
+
+    def plus(self, other: Account) -> Account:
+        """Return the sum of two accounts."""
+        return Account(
+            read=self.read + other.read,
+            delivered=self.delivered + other.delivered,
+            spooled=self.spooled + other.spooled,
+            dropped=_sum(self.dropped, other.dropped),
+            notes=_sum(self.notes, other.notes),
+        )
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    total = Counter(left)
+    total.update(right)
+    return dict(sorted(total.items()))
+
+
+class Outbox(Protocol):
+    """Where batches wait; safe to use from several threads."""
+
+    def put(self, parcel: Parcel) -> None:
+        """Keep a batch and its counts, durably and together.
+
+        Raises
+        ------
+        OutboxFull
+            If it does not fit (`WhenFull.REFUSE`) or the disk is full; nothing was kept.
+        """
+        ...
+
+    def waiting(self, limit: int) -> Sequence[Waiting]:
+        """Return the oldest batches, at most `limit`; damaged ones are set aside and counted."""
+        ...
+
+    def accept(self, ids: Sequence[int]) -> None:
+        """Count batches as delivered and forget them."""
+        ...
+
+    def reject(self, ids: Sequence[int], reason: str) -> None:
+        """Count batches as dropped for good and forget them."""
+        ...
+
+    def settle(self, batch: int, *, n_dropped: int, reason: str) -> None:
+        """Forget a batch of which some records were dropped and the others delivered."""
+        ...
+
+    def account(self, stream: Stream) -> Account:
+        """Return the books of one stream."""
+        ...

@@ -1,0 +1,221 @@
+"""Pseudonyms: a vehicle's name becomes unreadable before anything touches the disk or the log.
+
+A pseudonym is 128 bits of HMAC-SHA256 over ``vehicle|epoch``. The key is random, belongs to one
+provider and one epoch (a local day that turns at 04:00), lies in a file of mode 0600 and is
+destroyed after the epoch and the retention of raw data. Without a key, vehicle names are too
+few to hide behind a hash: all of them are tried in a second.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from clearway_core.clock import Clock, SystemClock, from_ms
+
+log = logging.getLogger(__name__)
+
+EPOCH_TURN = timedelta(hours=4)
+"""Epochs turn at 04:00 local time: UTC midnight is the morning peak in Asia."""
+
+RETENTION = timedelta(days=30)
+"""How long raw GPS may be kept; a key outlives its epoch by as much, so that a vehicle of a file
+that arrives late still gets its pseudonym."""
+
+KEY_BYTES = 32
+PSEUDONYM_BYTES = 16
+
+_SLOT_MS = 900_000
+"""Every time zone of today turns its day at a multiple of 15 minutes in UTC, so that all times of
+such a slot share their epoch."""
+
+_MAX_CACHED_NAMES = 50_000
+_LATEST_MS = 4_102_444_800_000
+_SUFFIX = ".key"
+
+
+def pseudonym(key: bytes, vehicle: str, epoch: str) -> str:
+    """Return 32 hex digits that stand for a vehicle within an epoch.
+
+    Parameters
+    ----------
+    key
+        Secret of the provider and epoch.
+    vehicle
+        The vehicle's own name.
+    epoch
+        Local date such as 2025-01-15.
+    """
+    digest = hmac.digest(key, f"{vehicle}|{epoch}".encode(), "sha256")
+    return digest[:PSEUDONYM_BYTES].hex()
+
+
+def epoch_of(instant_ms: int, zone: ZoneInfo) -> str:
+    """Return the epoch of an instant: the local date, counted from 04:00 on.
+
+    Parameters
+    ----------
+    instant_ms
+        [ms since 1970]; a time outside of 1970-2100 is a broken clock and counts as its border.
+    """
+    inside_ms = min(max(instant_ms, 0), _LATEST_MS)
+    local = from_ms(inside_ms).astimezone(zone).replace(tzinfo=None)
+    return (local - EPOCH_TURN).date().isoformat()
+
+
+class KeyRing:
+    """The secret keys of one gateway, one file per provider and epoch.
+
+    Parameters
+    ----------
+    folder
+        Where the keys lie; created with mode 0700.
+    clock
+        Tells when a key has to go.
+    retention
+        How long a key outlives its epoch, and the day on which it was made.
+    """
+
+    def __init__(
+        self, folder: Path, clock: Clock | None = None, *, retention: timedelta = RETENTION
+    ) -> None:
+        self._folder = folder
+        self._clock = clock or SystemClock()
+        self._retention = retention
+
+    def key(self, provider: str, epoch: str) -> bytes:
+        """Return the key of an epoch, made and on disk before it is used for the first time."""
+        file = self._folder / provider / f"{epoch}{_SUFFIX}"
+        try:
+            return _checked(file, bytes.fromhex(file.read_text(encoding="ascii")))
+        except FileNotFoundError:
+            return self._make(file)
+        except ValueError:
+            # Torn or foreign: nobody can know what it was. A new key is the safe answer.
+            log.warning("pseudonym_key_unreadable", extra={"epoch": epoch, "provider": provider})
+            file.replace(file.with_suffix(".damaged"))
+            return self._make(file)
+
+    def destroy_expired(self) -> int:
+        """Delete every key whose epoch and retention are over; return how many.
+
+        A key made late, for a recorded file of old days, lives for the retention from then on:
+        else a replay that was interrupted could not go on under the same pseudonyms.
+        """
+        now = self._clock.now()
+        gone = 0
+        for file in self._folder.glob(f"*/*{_SUFFIX}"):
+            made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+            try:
+                day = date.fromisoformat(file.stem)
+            except ValueError:
+                continue
+            # Two days after the date began in UTC, its epoch is over in every time zone.
+            ended_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=2)
+            if max(ended_at, made_at) + self._retention < now:
+                file.unlink()
+                gone += 1
+        if gone:
+            log.info("pseudonym_keys_destroyed", extra={"n_keys": gone})
+        return gone
+
+    def _make(self, file: Path) -> bytes:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.mkdir(exist_ok=True, mode=0o700)
+        key = secrets.token_bytes(KEY_BYTES)
+        part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(key.hex())
+            stream.flush()
+            os.fsync(stream.fileno())
+        now_s = self._clock.now().timestamp()
+        os.utime(part, (now_s, now_s))
+        part.replace(file)
+        _sync_folder(file.parent)
+        return key
+
+
+class Pseudonymiser:
+    """Masks vehicles of one provider, a column at a time.
+
+    Parameters
+    ----------
+    keys
+        The gateway's keys.
+    provider
+        Who operates the vehicles.
+    zone
+        Whose 04:00 turns the epoch.
+    """
+
+    def __init__(self, keys: KeyRing, provider: str, zone: ZoneInfo) -> None:
+        self._keys = keys
+        self._provider = provider
+        self._zone = zone
+        self._epochs: dict[str, _Names] = {}
+        self._slots: dict[int, _Names] = {}
+
+    def mask(
+        self, vehicles: Sequence[str], instants_ms: Sequence[int]
+    ) -> tuple[list[str], list[str]]:
+        """Return the pseudonym and the epoch of each record.
+
+        Parameters
+        ----------
+        vehicles
+            Raw names; they are not kept beyond this object's memory.
+        instants_ms
+            When each was observed. [ms since 1970]
+        """
+        slots = [instant // _SLOT_MS for instant in instants_ms]
+        for slot in set(slots) - self._slots.keys():
+            self._slots[slot] = self._names(epoch_of(slot * _SLOT_MS, self._zone))
+        names = [self._slots[slot] for slot in slots]
+        masked = [known[vehicle] for known, vehicle in zip(names, vehicles, strict=True)]
+        epochs = [known.epoch for known in names]
+        if sum(map(len, self._epochs.values())) > _MAX_CACHED_NAMES:
+            self._epochs.clear()
+            self._slots.clear()
+        return masked, epochs
+
+    def _names(self, epoch: str) -> _Names:
+        if epoch not in self._epochs:
+            self._epochs[epoch] = _Names(self._keys.key(self._provider, epoch), epoch)
+        return self._epochs[epoch]
+
+
+class _Names(dict[str, str]):
+    """Pseudonyms of one epoch, made when they are first asked for."""
+
+    __slots__ = ("_key", "epoch")
+
+    def __init__(self, key: bytes, epoch: str) -> None:
+        super().__init__()
+        self._key = key
+        self.epoch = epoch
+
+    def __missing__(self, vehicle: str) -> str:
+        name = self[vehicle] = pseudonym(self._key, vehicle, self.epoch)
+        return name
+
+
+def _checked(file: Path, key: bytes) -> bytes:
+    if len(key) != KEY_BYTES:
+        message = f"{file} holds {len(key)} bytes, expected {KEY_BYTES}"
+        raise ValueError(message)
+    return key
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

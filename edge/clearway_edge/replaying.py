@@ -1,0 +1,289 @@
+"""Recorded files through the gateway's own path: convert, mask, spool, forward."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from clearway_core.clock import Clock
+from clearway_core.contracts.wire import AIR_READING, WIRE_CONTRACTS
+from clearway_core.errors import OutboxFull, SourceUnavailable
+from clearway_core.identity import new_boot, replay_boot
+from clearway_core.progress import Progress
+from clearway_core.stream.batch import Batch, encode
+from clearway_core.stream.log import Log
+from clearway_edge.convert import Converted, Converter
+from clearway_edge.forwarder import Forwarder
+from clearway_edge.gateway_dir import GatewayDir
+from clearway_edge.health import health_parcel
+from clearway_edge.outbox import DAMAGED, Account, Bounds, Parcel, Stream, WhenFull
+from clearway_edge.pacing import Pace
+from clearway_edge.privacy import KeyRing, Pseudonymiser
+from clearway_edge.profile import SourceProfile
+from clearway_edge.sources.chunk import RawChunk
+from clearway_edge.sources.files import CHUNK_ROWS, read_chunks
+from clearway_edge.sources.polylines import unroll
+from clearway_edge.sqlite_outbox import SqliteOutbox
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 45.0
+"""How long a replay waits for a log that takes nothing before it leaves the rest in the outbox;
+longer than the half minute that a Kafka client tries before it gives up."""
+
+MAX_EXAMPLES = 10
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileAccount:
+    """What became of one file.
+
+    Parameters
+    ----------
+    boot
+        The identity under which its records travel.
+    complete
+        Whether the file was read to its end.
+    faults
+        The first few records that could not be used, and why.
+    error
+        What ended the reading early; empty otherwise.
+    """
+
+    file: Path
+    boot: int
+    account: Account
+    complete: bool
+    faults: tuple[str, ...]
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A file while it is read."""
+
+    file: Path
+    stream: Stream
+    n_read: int = 0
+    complete: bool = False
+    error: str = ""
+    faults: list[str] = field(default_factory=list)
+
+
+class Replay:
+    """Sends recorded files as one gateway.
+
+    Parameters
+    ----------
+    folder
+        The gateway's folder, owned by the caller.
+    gateway
+        Its name.
+    open_log
+        Opens the log, in the forwarder's thread.
+    clock
+        Time of batches, keys and pace.
+    bounds
+        How much may wait; a full outbox makes the reading wait.
+    patience_s
+        How long to wait for a log that takes nothing. [s]
+    """
+
+    def __init__(
+        self,
+        folder: GatewayDir,
+        gateway: str,
+        *,
+        open_log: Callable[[], Log],
+        clock: Clock,
+        bounds: Bounds | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._patience_s = patience_s
+        self._keys = KeyRing(folder.keys, clock)
+        bounds = replace(bounds or Bounds(), when_full=WhenFull.REFUSE)
+        self._outbox = SqliteOutbox(folder.outbox, bounds, clock)
+        self._forwarder = Forwarder(self._outbox, open_log, gateway=gateway)
+
+    def send(
+        self, files: Sequence[Path], profile: SourceProfile, *, pace: Pace, progress: Progress
+    ) -> list[FileAccount]:
+        """Return the account of each file, once the log has it all or takes no more."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._forwarder.run, args=(stop,), name="forwarder")
+        thread.start()
+        try:
+            self._keys.destroy_expired()
+            readings = self._read_all(files, profile, pace, progress)
+            self._drain()
+            self._tell_health(readings)
+            self._drain()
+            accounts = [self._close_books(reading) for reading in readings]
+        finally:
+            stop.set()
+            self._forwarder.wake()
+            thread.join()
+        self._outbox.close()
+        return accounts
+
+    def _read_all(
+        self, files: Sequence[Path], profile: SourceProfile, pace: Pace, progress: Progress
+    ) -> list[_Reading]:
+        sizes = [file.stat().st_size for file in files]
+        readings: list[_Reading] = []
+        for number, file in enumerate(files):
+            boot = replay_boot(file, profile.file)
+            # A run of its own, so that a second replay has books of its own.
+            stream = Stream(contract=profile.contract, boot=boot, run=new_boot())
+            reading = _Reading(file, stream)
+            readings.append(reading)
+            before, total = sum(sizes[:number]), sum(sizes)
+            read = sum(other.n_read for other in readings)
+
+            def advance(
+                done: int, before: int = before, read: int = read, here: _Reading = reading
+            ) -> None:
+                note = f"{read + here.n_read:,} records, {here.file.name}"
+                progress(before + done, total, note)
+
+            try:
+                self._read(reading, profile, pace, advance)
+            except (SourceUnavailable, OutboxFull) as error:
+                reading.error = str(error)
+                log.warning("replay_stopped_early", extra={"error": str(error)})
+        progress(sum(sizes), sum(sizes), f"{sum(r.n_read for r in readings):,} records")
+        return readings
+
+    def _read(
+        self,
+        reading: _Reading,
+        profile: SourceProfile,
+        pace: Pace,
+        advance: Callable[[int], None],
+    ) -> None:
+        converter = Converter(profile, self._pseudonyms(profile))
+        chunks = _raw_chunks(reading.file, profile, advance)
+        for converted in pace.paced(map(converter.convert, chunks)):
+            self._put(reading, converted, profile.contract)
+        reading.complete = True
+
+    def _pseudonyms(self, profile: SourceProfile) -> Pseudonymiser | None:
+        if profile.contract == AIR_READING.identifier:
+            return None
+        provider = next(rule.constant for rule in profile.texts if rule.name == "provider")
+        return Pseudonymiser(self._keys, provider or "", profile.time_zone)
+
+    def _put(self, reading: _Reading, converted: Converted, contract: str) -> None:
+        payload = b""
+        if converted.seq:
+            batch = Batch(
+                contract=contract,
+                gateway=self._gateway,
+                boot=reading.stream.boot,
+                seq=converted.seq,
+                columns=converted.columns,
+            )
+            payload = encode(batch, WIRE_CONTRACTS[contract])
+        notes = {f"nulled.{name}": count for name, count in converted.nulled.items()}
+        notes.update({f"flagged.{name}": count for name, count in converted.flagged.items()})
+        parcel = Parcel(
+            stream=reading.stream,
+            payload=payload,
+            n_read=converted.read,
+            n_records=len(converted.seq),
+            next_seq=max(converted.seq, default=-1) + 1,
+            dropped=converted.dropped,
+            notes=notes,
+        )
+        self._put_when_there_is_room(parcel)
+        reading.n_read += converted.read
+        room = MAX_EXAMPLES - len(reading.faults)
+        reading.faults += [str(fault) for fault in converted.faults[:room]]
+        self._forwarder.wake()
+
+    def _put_when_there_is_room(self, parcel: Parcel) -> None:
+        patience = _Patience(self._forwarder, self._patience_s)
+        while True:
+            try:
+                self._outbox.put(parcel)
+            except OutboxFull:
+                if patience.is_over():
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
+
+    def _drain(self) -> None:
+        """Wait until nothing waits, or the log takes nothing any more."""
+        patience = _Patience(self._forwarder, self._patience_s)
+        self._forwarder.wake()
+        while self._outbox.oldest_created_at_ms() is not None and not patience.is_over():
+            time.sleep(_POLL_S)
+
+    def _tell_health(self, readings: Sequence[_Reading]) -> None:
+        """Let every file that arrived in full close its books in the lake.
+
+        The record has the file's identity, so that a second replay adds no second one.
+        """
+        for reading in readings:
+            account = self._outbox.account(reading.stream)
+            if reading.complete and account.spooled == 0 and reading.n_read > 0:
+                self._outbox.put(
+                    health_parcel(
+                        self._gateway,
+                        reading.stream,
+                        account,
+                        outbox=self._outbox,
+                        seq=0,
+                        clock=self._clock,
+                    )
+                )
+
+    def _close_books(self, reading: _Reading) -> FileAccount:
+        account = self._outbox.account(reading.stream)
+        lost = reading.n_read - account.read
+        if lost:
+            # The outbox's file was damaged meanwhile and set aside, with its books.
+            account = account.plus(Account(read=lost, dropped={DAMAGED: lost}))
+        self._outbox.forget(reading.stream)
+        return FileAccount(
+            file=reading.file,
+            boot=reading.stream.boot,
+            account=account,
+            complete=reading.complete,
+            faults=tuple(reading.faults),
+            error=reading.error,
+        )
+
+
+class _Patience:
+    """Notices that the forwarder has sent nothing for too long."""
+
+    def __init__(self, forwarder: Forwarder, patience_s: float) -> None:
+        self._forwarder = forwarder
+        self._patience_s = patience_s
+        self._seen = forwarder.n_sent
+        self._since_s = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Return whether nothing has been sent for the whole patience."""
+        if self._forwarder.n_sent != self._seen:
+            self._seen = self._forwarder.n_sent
+            self._since_s = time.monotonic()
+        return time.monotonic() - self._since_s > self._patience_s
+
+
+def _raw_chunks(
+    file: Path, profile: SourceProfile, advance: Callable[[int], None]
+) -> Iterator[RawChunk]:
+    chunks = read_chunks(file, profile, advance=advance)
+    if profile.position.polyline:
+        return unroll(chunks, profile.position, CHUNK_ROWS)
+    return chunks

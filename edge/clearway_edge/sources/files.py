@@ -1,0 +1,395 @@
+"""Recorded files as chunks of raw rows: separated values, archives, JSON and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, cast
+
+import orjson
+
+from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
+from clearway_edge.profile import FileFormat, FileKind, SourceProfile
+from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
+
+CHUNK_ROWS = 5000
+"""Rows read at once. 5,000 fixes take 6-9 bytes each on the wire and about 5 MB while they are
+converted, so that an agent stays within 64 MiB."""
+
+VEHICLE_FROM_NAME = "\0vehicle"
+"""Column of an archive's chunks that holds the vehicle of the member's name."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+_MAX_FIELD_CHARS = 16 * 1024 * 1024
+_MAX_JSON_BYTES = 256 * 1024 * 1024
+
+Advance = Callable[[int], None]
+
+
+def read_chunks(
+    file: Path, profile: SourceProfile, *, rows: int = CHUNK_ROWS, advance: Advance | None = None
+) -> Iterator[RawChunk]:
+    """Yield the rows of a file in its order.
+
+    Parameters
+    ----------
+    file
+        The recorded file, gzipped or not.
+    profile
+        Its layout and the columns that are wanted.
+    rows
+        Rows of a chunk, at most.
+    advance
+        Called with the position in the file. [B]
+
+    Raises
+    ------
+    SourceUnavailable
+        If the file cannot be read, or breaks off in the middle; chunks before that are good.
+    UsageError
+        If the file does not have the columns that the profile names.
+    """
+    reader = _READERS[profile.format.kind]
+    try:
+        with file.open("rb") as raw:
+            counted = cast("IO[bytes]", io.BufferedReader(_Counted(raw, advance), 1 << 17))
+            yield from reader(counted, file, profile, rows)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        message = (
+            f"{file} cannot be read to its end ({error or 'it breaks off'}): "
+            "records before that are kept; get the file again and replay it, nothing doubles"
+        )
+        raise SourceUnavailable(message) from error
+
+
+class _Member(io.RawIOBase):
+    """A member of an archive that is read in one pass: such a member cannot be asked to seek."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast("bytearray", buffer))
+        data = self._inner.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+class _Counted(io.RawIOBase):
+    """Bytes of a file, telling how far the reading is."""
+
+    def __init__(self, inner: IO[bytes], advance: Advance | None) -> None:
+        self._inner = inner
+        self._advance = advance
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast("bytearray", buffer))
+        data = self._inner.read(len(view))
+        view[: len(data)] = data
+        if self._advance is not None:
+            self._advance(self._inner.tell())
+        return len(data)
+
+
+def unzipped(stream: IO[bytes]) -> IO[bytes]:
+    """Return the stream, unpacked if it begins like gzip."""
+    peek = cast("io.BufferedReader", stream).peek(2)[:2]
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if peek == GZIP_MAGIC else stream
+
+
+def _csv_chunks(
+    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    lines = _text_lines(unzipped(stream), profile.format)
+    table = _Table(profile, str(file))
+    for part in table.parts(lines, rows):
+        yield from table.chunks(part)
+
+
+def _archive_chunks(
+    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    pattern = profile.format.member_pattern
+    table = _Table(profile, str(file))
+    number = 0
+    with tarfile.open(fileobj=unzipped(stream), mode="r|") as archive:
+        for member in archive:
+            found = pattern.search(member.name) if pattern is not None else None
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None or (pattern is not None and found is None):
+                continue
+            number += 1
+            # Never the member's name: it is the vehicle.
+            table.place = f"{file}: member {number}"
+            table.vehicle = found["vehicle"] if found is not None else None
+            inside = io.BufferedReader(_Member(cast("IO[bytes]", content)), 1 << 16)
+            lines = _text_lines(unzipped(cast("IO[bytes]", inside)), profile.format)
+            for part in table.parts(lines, rows):
+                yield from table.chunks(part)
+    if number == 0:
+        wanted = f" that match {pattern.pattern!r}" if pattern is not None else ""
+        message = f"{file} has no member files{wanted}: check format.member_pattern"
+        raise UsageError(message)
+
+
+def _text_lines(stream: IO[bytes], layout: FileFormat) -> Iterator[str]:
+    text = io.TextIOWrapper(stream, encoding=layout.encoding, errors="replace", newline="")
+    for _ in range(layout.skip_lines):
+        next(text, None)
+    return text
+
+
+class _Part:
+    """Consecutive lines, parsed to rows."""
+
+    __slots__ = ("errors", "first_line", "rows")
+
+    def __init__(self, rows: list[list[str]], first_line: int, errors: list[int]) -> None:
+        self.rows = rows
+        self.first_line = first_line
+        self.errors = errors
+
+
+class _Table:
+    """Turns lines of separated values into chunks and numbers their rows."""
+
+    def __init__(self, profile: SourceProfile, place: str) -> None:
+        csv.field_size_limit(_MAX_FIELD_CHARS)
+        self._profile = profile
+        self._layout = profile.format
+        self._next_seq = 0
+        self._names: Sequence[str] = profile.format.columns
+        self.place = place
+        self.vehicle: str | None = None
+
+    def parts(self, lines: Iterator[str], rows: int) -> Iterator[_Part]:
+        """Yield parsed lines, header first taken off."""
+        reader = _row_reader(lines, self._layout)
+        if self._layout.header:
+            header = next(reader, None)
+            if header is None:
+                return
+            self._names = [name.strip() for name in header]
+            self._check_names()
+        line = self._layout.skip_lines + (1 if self._layout.header else 0) + 1
+        while True:
+            taken, errors = _take(reader, rows)
+            if not taken and not errors:
+                return
+            yield _Part(taken, line, errors)
+            line += len(taken) + len(errors)
+
+    def _check_names(self) -> None:
+        missing = [name for name in self._profile.source_columns if name not in self._names]
+        if missing:
+            message = (
+                f"{self.place} lacks the columns {', '.join(missing)} that "
+                f"{self._profile.file} maps; its header has {', '.join(self._names)}. "
+                "`clearway inspect` drafts a profile for it."
+            )
+            raise UsageError(message)
+
+    def chunks(self, part: _Part) -> Iterator[RawChunk]:
+        """Yield the part as columns; lines of another width become faults."""
+        width = len(self._names)
+        rows = part.rows
+        lines: Sequence[int] = range(part.first_line, part.first_line + len(rows))
+        faults = [
+            self._fault(part.first_line + number, "text that the quotes do not close")
+            for number in part.errors
+        ]
+        if set(map(len, rows)) - {width}:
+            kept = [(line, row) for line, row in zip(lines, rows, strict=True) if row]
+            faults += [
+                self._fault(line, f"{len(row)} values, expected {width}")
+                for line, row in kept
+                if len(row) != width
+            ]
+            numbers = [(i, line, row) for i, (line, row) in enumerate(kept) if len(row) == width]
+            seq: Sequence[int] = [self._next_seq + i for i, _, _ in numbers]
+            lines = [line for _, line, _ in numbers]
+            rows = [row for _, _, row in numbers]
+            count = len(kept)
+        else:
+            seq = range(self._next_seq, self._next_seq + len(rows))
+            count = len(rows)
+        self._next_seq += count + len(part.errors)
+        columns = self._columns(rows)
+        if seq or faults:
+            yield RawChunk(seq=seq, lines=lines, columns=columns, faults=faults, place=self.place)
+
+    def _columns(self, rows: list[list[str]]) -> dict[str, Sequence[object]]:
+        turned = list(zip(*rows, strict=True)) if rows else [()] * len(self._names)
+        columns: dict[str, Sequence[object]] = {
+            name: turned[self._names.index(name)] for name in self._profile.source_columns
+        }
+        if self.vehicle is not None:
+            columns[VEHICLE_FROM_NAME] = [self.vehicle] * len(rows)
+        return columns
+
+    def _fault(self, line: int, found: str) -> Fault:
+        return Fault(
+            reason=UNPARSABLE_LINE,
+            where=f"{self.place}, line {line}",
+            column="",
+            found=found,
+            remedy="Check format.separator, format.quote and format.columns of the profile.",
+        )
+
+
+def _row_reader(lines: Iterator[str], layout: FileFormat) -> Iterator[list[str]]:
+    if layout.separator is None:
+        return (line.split() for line in lines)
+    if layout.quote is None:
+        return csv.reader(lines, delimiter=layout.separator, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, delimiter=layout.separator, quotechar=layout.quote)
+
+
+def _take(reader: Iterator[list[str]], rows: int) -> tuple[list[list[str]], list[int]]:
+    """Return the next rows; a line that the reader refuses ends the part and is counted."""
+    taken: list[list[str]] = []
+    try:
+        taken.extend(islice(reader, rows))
+    except csv.Error:
+        return taken, [len(taken)]
+    return taken, []
+
+
+def _json_lines(
+    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    lines = ((number, line) for number, line in enumerate(unzipped(stream), 1) if line.strip())
+    yield from _json_chunks(lines, file, profile, rows)
+
+
+def _json_document(
+    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    text = unzipped(stream).read(_MAX_JSON_BYTES + 1)
+    if len(text) > _MAX_JSON_BYTES:
+        message = (
+            f"{file} is one JSON document of more than {_MAX_JSON_BYTES} bytes, which a gateway "
+            "does not hold in memory: write it as one object a line (format.kind = 'jsonl')"
+        )
+        raise UsageError(message)
+    yield from _json_chunks([(1, text)], file, profile, rows)
+
+
+def _json_chunks(
+    documents: Iterable[tuple[int, bytes]], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    names = [(name, name.split(".")) for name in profile.source_columns]
+    records = _json_records(documents, profile.format.records)
+    next_seq = 0
+    while taken := list(islice(records, rows)):
+        good = [
+            (next_seq + number, line, record)
+            for number, (line, record) in enumerate(taken)
+            if isinstance(record, dict)
+        ]
+        faults = [
+            Fault(
+                reason=UNPARSABLE_LINE,
+                where=f"{file}, line {line}",
+                column="",
+                found="text that is no JSON object",
+                remedy="Check format.kind and format.records of the profile.",
+            )
+            for line, record in taken
+            if not isinstance(record, dict)
+        ]
+        next_seq += len(taken)
+        yield RawChunk(
+            seq=[seq for seq, _, _ in good],
+            lines=[line for _, line, _ in good],
+            columns={name: [_dig(record, path) for _, _, record in good] for name, path in names},
+            faults=faults,
+            place=str(file),
+        )
+
+
+def _json_records(
+    documents: Iterable[tuple[int, bytes]], where: str
+) -> Iterator[tuple[int, object]]:
+    path = where.split(".") if where else []
+    for line, text in documents:
+        try:
+            found = _dig(orjson.loads(text), path)
+        except orjson.JSONDecodeError:
+            found = None
+        if isinstance(found, list):
+            yield from ((line, record) for record in found)
+        else:
+            yield line, found
+
+
+def _dig(value: object, path: Sequence[str]) -> object:
+    for step in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
+
+
+def _parquet_chunks(
+    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
+) -> Iterator[RawChunk]:
+    try:
+        from pyarrow import ArrowInvalid  # noqa: PLC0415 -- a gateway has no pyarrow
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    except ImportError as error:
+        message = (
+            f"{file} is Parquet, which needs pyarrow: install 'clearway[pipeline]', or write the "
+            "file as CSV"
+        )
+        raise MissingDependency(message) from error
+    try:
+        table = ParquetFile(stream)
+    except ArrowInvalid as error:
+        message = f"{file} is not a Parquet file ({error}): check format.kind of the profile"
+        raise UsageError(message) from error
+    names = list(profile.source_columns)
+    tops = list(dict.fromkeys(name.split(".")[0] for name in names))
+    missing = [name for name in tops if name not in table.schema_arrow.names]
+    if missing:
+        have = ", ".join(table.schema_arrow.names)
+        message = (
+            f"{file} lacks the columns {', '.join(missing)} that {profile.file} maps; it has {have}"
+        )
+        raise UsageError(message)
+    next_seq = 0
+    for batch in table.iter_batches(batch_size=rows, columns=tops, use_threads=False):
+        seq = range(next_seq, next_seq + batch.num_rows)
+        next_seq += batch.num_rows
+        columns = {name: batch.column(name).to_pylist() for name in names}
+        yield RawChunk(seq=seq, lines=seq, columns=columns, faults=(), place=f"{file}, rows")
+
+
+_READERS: dict[FileKind, Callable[..., Iterator[RawChunk]]] = {
+    FileKind.CSV: _csv_chunks,
+    FileKind.ARCHIVE: _archive_chunks,
+    FileKind.JSONL: _json_lines,
+    FileKind.JSON: _json_document,
+    FileKind.PARQUET: _parquet_chunks,
+}
