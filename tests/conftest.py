@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from clearway_core.errors import ClearwayError
+
+if TYPE_CHECKING:
+    from clearway_broker.server import Broker
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -22,3 +29,55 @@ def real_data() -> Path:
     if os.environ.get("CLEARWAY_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python be imported on Python 3.11, where it calls something deprecated."""
+    config.addinivalue_line("filterwarnings", "ignore:read_text is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return ``kafka://127.0.0.1:port`` of one real Apache Kafka for the whole session.
+
+    Topics stay between tests: use names of your own.
+    """
+    broker = _started_broker(tmp_path_factory.mktemp("kafka"))
+    yield broker.address
+    broker.stop()
+
+
+@pytest.fixture
+def broker_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Broker]]:
+    """Return a function that starts a private Kafka, for tests that break it.
+
+    The result has ``address``, ``kill()`` (SIGKILL), ``start()`` (again, on the same port and
+    data) and ``stop()``. A start takes 3 s, one after a kill 6 s.
+    """
+    brokers: list[Broker] = []
+
+    def start() -> Broker:
+        brokers.append(_started_broker(tmp_path_factory.mktemp("private-kafka")))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.kill()
+
+
+def _started_broker(data_dir: Path) -> Broker:
+    # Only now: tests without Kafka must not pay for it.
+    from clearway_broker.artifacts import install  # noqa: PLC0415
+    from clearway_broker.java import find_java  # noqa: PLC0415
+    from clearway_broker.server import Broker  # noqa: PLC0415
+
+    try:
+        broker = Broker(data_dir, install(os.environ), find_java(os.environ))
+        broker.start()
+    except ClearwayError as error:
+        reason = f"no real Kafka: {error}"
+        if os.environ.get("CLEARWAY_REQUIRE_KAFKA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    atexit.register(broker.kill)  # a second Ctrl-C skips the fixtures' ends
+    return broker

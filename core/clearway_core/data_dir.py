@@ -20,6 +20,11 @@ class DataDir:
         return self.root / "log.sqlite"
 
     @property
+    def broker(self) -> Path:
+        """Topics of a Kafka broker that `clearway broker run` started."""
+        return self.root / "broker"
+
+    @property
     def lake(self) -> Path:
         """The Delta tables."""
         return self.root / "lake"

@@ -1,0 +1,107 @@
+"""`clearway broker`: real Apache Kafka on this machine, without Docker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
+from clearway_cli.output import bar, console, say_json, say_table
+
+JarsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--jars",
+        envvar="CLEARWAY_BROKER_JARS",
+        help="Folder of Kafka's jars; left out, ~/.cache/clearway/kafka-VERSION.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Run real Apache Kafka (one node, loopback only) without Docker; needs Java 17.",
+    )
+    group.command("install")(install)
+    group.command("run")(run)
+    group.command("status")(status)
+    app.add_typer(group, name="broker")
+
+
+def install(*, jars: JarsOption = None, json: JsonOption = False) -> None:
+    """Fetch Kafka with Maven into a cache folder, once, and verify every jar's SHA-256."""
+    from clearway_broker import artifacts
+
+    with bar("Kafka", quiet=json) as progress:
+        folder = artifacts.install(os.environ, jars, progress=progress)
+    rows = {"kafka_version": artifacts.kafka_version(), "jars": str(folder)}
+    if json:
+        say_json(rows)
+    else:
+        say_table("Installed and verified", rows)
+
+
+def run(
+    *,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="For clients; 0 takes a free one.")
+    ] = 9092,
+    jars: JarsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a broker until Ctrl-C; prints the address to pass to --log. Data stays in the folder."""
+    from clearway_broker.jobs import running_broker
+    from clearway_core.data_dir import DataDir
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with running_broker(DataDir(data_dir).broker, port or None, jars=jars) as broker:
+            if json:
+                say_json({"address": broker.address, "pid": broker.pid})
+            else:
+                console.print(
+                    f"Kafka runs. Pass [bold]--log {broker.address}[/] to other commands."
+                )
+                console.print("Ctrl-C stops it; what it holds stays.")
+            broker.wait()
+    except KeyboardInterrupt:
+        if not json:
+            console.print("Stopped.")
+
+
+def status(
+    *, data_dir: DataDirOption = DEFAULT_DATA_DIR, jars: JarsOption = None, json: JsonOption = False
+) -> None:
+    """Say whether Kafka is installed and whole, which Java would run it, and where one answers."""
+    from clearway_broker import jobs
+    from clearway_core.data_dir import DataDir
+
+    found = jobs.status(os.environ, DataDir(data_dir).broker, jars=jars)
+    if json:
+        say_json(asdict(found))
+        return
+    say_table(
+        "Broker",
+        {
+            "Kafka": found.kafka_version,
+            "jars": found.jars or "not installed",
+            "Java": found.java or "none",
+            "running": found.address or "no",
+        },
+    )
+    for problem in found.problems:
+        console.print(problem, style="yellow")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
