@@ -15,7 +15,7 @@ import polars as pl
 
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.lake import LAKE_CONTRACTS
-from clearway_core.errors import InsufficientData, UsageError
+from clearway_core.errors import ContractViolation, InsufficientData, UsageError
 from clearway_core.lake import Lake, Table
 from clearway_core.progress import Progress, silent
 from clearway_quality import docs
@@ -146,6 +146,28 @@ def check(
         "quality_checked",
         extra={"table": table, "version": version, "passed": result.passed, "rows": n_rows},
     )
+    return result
+
+
+def require(
+    lake: Lake, table: str, *, report_dir: Path, progress: Progress = silent
+) -> QualityResult:
+    """Check a table's newest version like `check`, and stop where it did not pass.
+
+    Raises
+    ------
+    ContractViolation
+        If it did not pass; names the first broken condition and the report.
+    """
+    result = check(lake, table, report_dir=report_dir, progress=progress)
+    if not result.passed:
+        first = result.failures[0]
+        message = (
+            f"{table} version {result.table_version} is not published: {len(result.failures)} of "
+            f"{result.n_expectations} conditions do not hold, first: {first.sentence} "
+            f"({first.n_unexpected} rows). See {result.report}"
+        )
+        raise ContractViolation(message)
     return result
 
 

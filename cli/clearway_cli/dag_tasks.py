@@ -1,0 +1,160 @@
+"""What each task of a DAG does: one plain function each, without Airflow.
+
+A task equals one command that a person can run by hand; both call the same jobs. Settings come
+from the environment (see `clearway_cli.dag_settings`), results are JSON types that Airflow keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from clearway_cli.dag_settings import from_environment, instant, plain
+from clearway_core.errors import ClearwayError
+
+APPROVE = "Approve"
+"""The answer that lets a proposal through, as Airflow's `ApprovalOperator` calls it."""
+
+Account = dict[str, object]
+
+
+def ingest() -> Account:
+    """Take what waits in the log into the lake (``clearway ingest run --until-idle``)."""
+    from clearway_ingest import jobs
+
+    settings = from_environment()
+    if not settings.ingest_in_dag:
+        return {"ingest": "runs as a service"}
+    return plain(jobs.ingest(settings.lake(), settings.log()))
+
+
+def build_congestion(time_from: str | None = None, time_to: str | None = None) -> Account:
+    """Compute congestion (``clearway build congestion``)."""
+    from clearway_transforms import jobs
+
+    settings = from_environment()
+    account = jobs.build_congestion(
+        settings.lake(),
+        city=settings.city(),
+        time_from=instant(time_from),
+        time_to=instant(time_to),
+    )
+    return plain(account)
+
+
+def build_air(time_from: str | None = None, time_to: str | None = None) -> Account:
+    """Compute hourly air values (``clearway build air``)."""
+    from clearway_transforms import jobs
+
+    settings = from_environment()
+    account = jobs.build_air(
+        settings.lake(),
+        city=settings.city(),
+        time_from=instant(time_from),
+        time_to=instant(time_to),
+    )
+    return plain(account)
+
+
+def build_emissions() -> Account:
+    """Compute emissions by cell and kind of vehicle (``clearway build emissions``)."""
+    from clearway_models import jobs
+
+    settings = from_environment()
+    return plain(jobs.build_emissions(settings.lake(), city=settings.city()))
+
+
+def has_rows(table: str) -> bool:
+    """Return whether anything was ever written to a table."""
+    return from_environment().lake().table(table).exists()
+
+
+def require(table: str) -> Account:
+    """Check a table's newest version (``clearway quality check TABLE``).
+
+    Raises
+    ------
+    ContractViolation
+        If it did not pass; the version that passed last stays published.
+    """
+    from clearway_quality import jobs
+
+    settings = from_environment()
+    return plain(jobs.require(settings.lake(), table, report_dir=settings.quality_dir()))
+
+
+def propose() -> Account:
+    """Make a proposal (``clearway charge propose``) and the words that ask a person about it."""
+    from clearway_cli.approval_text import ask
+    from clearway_models import jobs
+
+    settings = from_environment()
+    proposal = plain(
+        jobs.propose_charge(settings.lake(), zone=settings.zone(), city=settings.city())
+    )
+    subject, body = ask(proposal, map_address=settings.map_address)
+    return {
+        "proposal_id": proposal["proposal_id"],
+        "verdict": proposal["verdict"],
+        "subject": subject,
+        "body": body,
+    }
+
+
+def publish(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Account:
+    """Record an approval and publish (``clearway charge approve`` and ``publish``).
+
+    Parameters
+    ----------
+    proposal
+        What `propose` returned.
+    answer
+        What the person answered: ``chosen_options``, ``params_input``, ``responded_by_user``.
+
+    Raises
+    ------
+    ClearwayError
+        If the answer is not an approval by a person, or the proposal may not be published; the
+        audit record then says ``refused_at_publication``.
+    """
+    from clearway_models import jobs
+
+    person = _person(answer)
+    if person is None or answer["chosen_options"] != [APPROVE]:
+        message = f"expected an approval by a named person, got {answer!r}: nothing is published"
+        raise ClearwayError(message)
+    lake = from_environment().lake()
+    proposal_id = str(proposal["proposal_id"])
+    jobs.decide(lake, proposal_id, decision="approved", decided_by=person, note=_note(answer))
+    return plain(jobs.publish(lake, proposal_id, published_by=person))
+
+
+def reject(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Account:
+    """Record a rejection (``clearway charge approve --reject``); nothing is published."""
+    from clearway_models import jobs
+
+    person = _person(answer)
+    if person is None or answer["chosen_options"] == [APPROVE]:
+        message = f"expected a rejection by a named person, got {answer!r}: nothing was recorded"
+        raise ClearwayError(message)
+    proposal_id = str(proposal["proposal_id"])
+    return plain(
+        jobs.decide(
+            from_environment().lake(),
+            proposal_id,
+            decision="rejected",
+            decided_by=person,
+            note=_note(answer),
+        )
+    )
+
+
+def _person(answer: Mapping[str, object]) -> str | None:
+    """Return who answered; None where a deadline did."""
+    user = cast("Mapping[str, str] | None", answer.get("responded_by_user"))
+    return None if user is None else user["name"]
+
+
+def _note(answer: Mapping[str, object]) -> str | None:
+    note = cast("Mapping[str, object]", answer.get("params_input") or {}).get("note")
+    return str(note) if note else None

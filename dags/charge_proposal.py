@@ -1,0 +1,79 @@
+"""Every Monday: a charge proposal, a person's answer, and only then its publication.
+
+| task | the same by hand |
+|---|---|
+| `build` | `clearway build emissions` |
+| `check` | `clearway quality check cell_emissions` |
+| `propose` | `clearway charge propose --zone Z.geojson` |
+| `approve` | a person answers; nothing goes on without them |
+| `publish` | `clearway charge approve ID` and `clearway charge publish ID` |
+| `record_rejection` | `clearway charge approve ID --reject` |
+
+Approve: prices are checked against their bounds once more, published, and recorded with the
+person's name. Reject: recorded, nothing is published. A proposal without enough evidence cannot be
+published, whatever is answered. More: docs/guides/approval.md
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TriggerRule, task
+
+with DAG(
+    dag_id="charge_proposal",
+    doc_md=__doc__,
+    schedule=CronPartitionTimetable(
+        "0 6 * * 1", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
+    ),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    tags=["clearway"],
+):
+
+    @task
+    def build() -> dict[str, object]:
+        from clearway_cli import dag_tasks
+
+        return dag_tasks.build_emissions()
+
+    @task(retries=0)
+    def check() -> dict[str, object]:
+        from clearway_cli import dag_tasks
+
+        return dag_tasks.require("cell_emissions")
+
+    @task
+    def propose() -> dict[str, object]:
+        from clearway_cli import dag_tasks
+
+        return dag_tasks.propose()
+
+    # A retry asks again: an answer that does not fit is taken by the API and fails only here.
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="{{ ti.xcom_pull(task_ids='propose')['subject'] }}",
+        body="{{ ti.xcom_pull(task_ids='propose')['body'] }}",
+        params={"note": Param("", type="string", maxLength=2000, description="Your reason.")},
+        response_timeout=timedelta(days=28),
+        retries=1,
+    )
+
+    @task(outlets=[Asset("charge", uri="x-clearway://lake/charge")])
+    def publish(proposal: dict[str, object], answer: dict[str, object]) -> dict[str, object]:
+        from clearway_cli import dag_tasks
+
+        return dag_tasks.publish(proposal, answer)
+
+    # A rejection skips what directly follows the approval. This follows the skipped publication
+    # and must not take the answer as an argument, which would make it follow the approval too.
+    @task(trigger_rule=TriggerRule.ALL_SKIPPED)
+    def record_rejection(ti) -> dict[str, object]:  # noqa: ANN001 -- given by Airflow
+        from clearway_cli import dag_tasks
+
+        return dag_tasks.reject(ti.xcom_pull(task_ids="propose"), ti.xcom_pull(task_ids="approve"))
+
+    made = propose()
+    build() >> check() >> made >> approve >> publish(made, approve.output) >> record_rejection()
