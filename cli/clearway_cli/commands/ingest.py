@@ -1,0 +1,200 @@
+"""`clearway ingest`: from the log to the lake, and what to do with messages that were refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption, LogOption
+from clearway_cli.output import bar, console, say_json, say_table
+
+if TYPE_CHECKING:
+    from clearway_ingest.jobs import IngestAccount
+
+CauseOption = Annotated[
+    str | None, typer.Option("--cause", help="Only those of this cause, such as newer_contract.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="From the log to the lake, exactly once.")
+    group.command("run")(run)
+    letters = typer.Typer(no_args_is_help=True, help="Messages that could not be decoded.")
+    letters.command("list")(list_letters)
+    letters.command("show")(show_letter)
+    letters.command("replay")(replay_letters)
+    group.add_typer(letters, name="dead-letters")
+    app.add_typer(group, name="ingest")
+
+
+def run(  # noqa: PLR0917 -- options
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    log: LogOption = None,
+    lake: LakeOption = None,
+    share: Annotated[
+        str, typer.Option("--share", help="Part of the partitions: 1/3 is the first of three.")
+    ] = "1/1",
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End when everything that is there now is read.")
+    ] = False,
+    skip_lost: Annotated[
+        bool,
+        typer.Option("--skip-lost", help="Go on although messages expired before they were read."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the log and write the lake until Ctrl-C or SIGTERM, or with --until-idle until its end.
+
+    Exactly once: stopped or killed at any moment, the next run neither loses nor doubles a record.
+    Rows that break a rule of their contract go to the table quarantine, messages that cannot be
+    decoded to dead_letters; everything is counted.
+    """
+    import signal
+    import threading
+
+    from clearway_core.lake import open_lake
+    from clearway_core.stream.address import open_log
+    from clearway_ingest.consumer import Lost
+    from clearway_ingest.jobs import Settings, ingest
+    from clearway_ingest.offsets import parse_share
+
+    part = parse_share(share)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    source = open_log(log, data_dir)
+    try:
+        with bar("ingest", quiet=as_json) as progress:
+            account = ingest(
+                open_lake(data_dir, lake),
+                source,
+                share=(part.number, part.count),
+                until_idle=until_idle,
+                progress=progress,
+                settings=Settings(lost=Lost.SKIP if skip_lost else Lost.STOP),
+                stop=stopped.is_set,
+            )
+    finally:
+        source.close()
+    if as_json:
+        say_json(_as_json(account))
+    else:
+        _say(account)
+
+
+def list_letters(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    cause: CauseOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="At most so many, newest first.")
+    ] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages that could not be decoded, newest first."""
+    from clearway_core.lake import open_lake
+    from clearway_ingest.dead_letters import letters
+
+    rows = letters(open_lake(data_dir, lake), cause=cause, limit=limit)
+    found = [{"place": _place(row), **row} for row in rows.iter_rows(named=True)]
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        console.print("No dead letters.")
+    for row in found:
+        console.print(
+            f"{row['place']}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
+            f"{row['payload_bytes']} B  [bold]{row['cause']}[/]",
+            highlight=False,
+        )
+        console.print(f"    {row['detail']}", highlight=False, markup=False)
+
+
+def show_letter(
+    place: Annotated[str, typer.Argument(help="topic/partition/offset, as the list shows it.")],
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything that is kept of one dead letter, its payload as hex."""
+    from clearway_core.lake import open_lake
+    from clearway_ingest.dead_letters import letter
+
+    row = {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in letter(open_lake(data_dir, lake), place).items()
+    }
+    if as_json:
+        say_json(row)
+    else:
+        say_table(
+            place, {name: "-" if value is None else str(value) for name, value in row.items()}
+        )
+
+
+def replay_letters(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    log: LogOption = None,
+    lake: LakeOption = None,
+    cause: CauseOption = None,
+    place: Annotated[
+        str | None, typer.Option("--place", help="Only this one: topic/partition/offset.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters through the log once more, for instance after an upgrade.
+
+    Records that have arrived meanwhile are recognised as duplicates. Run `clearway ingest run`
+    afterwards.
+    """
+    from clearway_core.lake import open_lake
+    from clearway_core.stream.address import open_log
+    from clearway_ingest.dead_letters import replay
+
+    source = open_log(log, data_dir)
+    try:
+        replayed = replay(open_lake(data_dir, lake), source, cause=cause, place=place)
+    finally:
+        source.close()
+    if as_json:
+        say_json({"sent": replayed.sent, "gone": replayed.gone})
+        return
+    say_table("dead letters", {"sent again": replayed.sent, "gone from the log": replayed.gone})
+
+
+def _place(row: dict[str, object]) -> str:
+    return f"{row['topic']}/{row['log_partition']}/{row['log_offset']}"
+
+
+def _as_json(account: IngestAccount) -> dict[str, object]:
+    return {
+        "messages": account.messages,
+        "read": account.read,
+        "stored": dict(account.stored),
+        "quarantined": dict(account.quarantined),
+        "dead_letters": dict(account.dead_letters),
+        "duplicates": account.duplicates,
+        "lost_messages": account.lost,
+        "closed": account.is_closed(),
+    }
+
+
+def _say(account: IngestAccount) -> None:
+    say_table(f"{account.messages:,} messages", {"records read": account.read})
+    say_table("stored", dict(account.stored) or {"nothing new": 0})
+    if account.quarantined:
+        say_table("quarantined, by first broken rule", dict(account.quarantined))
+    if account.dead_letters:
+        say_table("dead letters, by cause", dict(account.dead_letters))
+    stored, quarantined = sum(account.stored.values()), sum(account.quarantined.values())
+    sign = "=" if account.is_closed() else "≠"
+    console.print(
+        f"read {account.read:,} {sign} stored {stored:,} + quarantined {quarantined:,} "
+        f"+ duplicates {account.duplicates:,}",
+        highlight=False,
+    )
+    if account.lost:
+        console.print(f"[bold red]lost[/]: {account.lost:,} messages expired before they were read")

@@ -1,0 +1,238 @@
+"""What ingest does, as plain functions that the command line, the DAGs and the tests call alike."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from clearway_core.lake import Lake
+from clearway_core.progress import Progress, silent
+from clearway_core.stream.log import Log, StoredMessage, TopicPartition
+
+from clearway_ingest.consumer import Consumer, Lost
+from clearway_ingest.flush import Flush
+from clearway_ingest.intake import Intake
+from clearway_ingest.offsets import Share, committed_offsets, committed_ranges
+from clearway_ingest.ranges import Received
+from clearway_ingest.sink import Sink
+
+log_ = logging.getLogger(__name__)
+
+READ_TIMEOUT_S = 1.0
+_LOOK_FOR_PARTITIONS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """When what was read is written, and what to do about messages that expired unread.
+
+    Parameters
+    ----------
+    rows
+        At this many records; 200,000 GPS fixes take about 150 MB while they are turned.
+    payload_bytes
+        At this size of messages, decoded or not. [B]
+    latency_s
+        After this time, however few they are. [s]
+    lost
+        Whether to stop when messages expired in the log before they were read, or to go on.
+    """
+
+    rows: int = 200_000
+    payload_bytes: int = 32 * 1024 * 1024
+    latency_s: float = 5.0
+    lost: Lost = Lost.STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestAccount:
+    """What became of everything that a run has read.
+
+    ``read`` equals stored + quarantined + duplicates, exactly; messages that are not records are
+    counted apart, as dead letters.
+
+    Parameters
+    ----------
+    messages
+        Messages read.
+    read
+        Records in them.
+    stored
+        Records by table.
+    quarantined
+        Records by the first rule that they broke.
+    dead_letters
+        Messages by the cause why they are not records.
+    duplicates
+        Records that had arrived before.
+    lost
+        Messages that expired in the log before they were read (only with leave to go on).
+    """
+
+    messages: int = 0
+    read: int = 0
+    stored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    quarantined: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    dead_letters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    duplicates: int = 0
+    lost: int = 0
+
+    def is_closed(self) -> bool:
+        """Return whether every record read is accounted for."""
+        found = sum(self.stored.values()) + sum(self.quarantined.values()) + self.duplicates
+        return self.read == found
+
+
+def never() -> bool:
+    """Return that nobody wants to stop."""
+    return False
+
+
+def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
+    lake: Lake,
+    log: Log,
+    *,
+    share: tuple[int, int] = (1, 1),
+    until_idle: bool = True,
+    progress: Progress = silent,
+    settings: Settings | None = None,
+    stop: Callable[[], bool] = never,
+) -> IngestAccount:
+    """Read the log and write the lake; a repeat after any crash neither loses nor doubles a record.
+
+    Parameters
+    ----------
+    lake
+        Where to write.
+    log
+        Where to read.
+    share
+        Which part of the partitions: (1, 3) is the first of three.
+    until_idle
+        End at the end offsets found at the start; otherwise go on until `stop` says so.
+    progress
+        Told about messages.
+    settings
+        When to write, and what to do about messages that expired unread.
+    stop
+        Asked between messages; what was read is written before the end.
+
+    Returns
+    -------
+    IngestAccount
+        What became of everything.
+
+    Raises
+    ------
+    SourceUnavailable
+        If the log cannot be read, or no longer holds what was never read.
+    OffsetRegression
+        If another process ingests the same partitions.
+    TableConflict
+        If the lake was written by a newer version.
+    """
+    settings = settings or Settings()
+    log_id = log.identity()
+    committed = committed_offsets(lake, log_id)
+    run = _Run(
+        Consumer(log, Share(*share), committed=committed, lost=settings.lost),
+        Intake(Received(committed_ranges(lake)), log_id),
+        Flush(Sink(lake, log_id, committed), log_id),
+        settings,
+    )
+    run.go(until_idle=until_idle, stop=stop, progress=progress)
+    return run.account()
+
+
+class _Run:
+    """The loop: read, take, write when it is time."""
+
+    def __init__(
+        self, consumer: Consumer, intake: Intake, flush: Flush, settings: Settings
+    ) -> None:
+        self._consumer = consumer
+        self._intake = intake
+        self._flush = flush
+        self._settings = settings
+        self._messages = 0
+        self._read = 0
+        self._duplicates = 0
+        self._stored: Counter[str] = Counter()
+        self._quarantined: Counter[str] = Counter()
+        self._dead: Counter[str] = Counter()
+        self._waiting_since_s: float | None = None
+
+    def go(self, *, until_idle: bool, stop: Callable[[], bool], progress: Progress) -> None:
+        """Read and write until the end found at the start, or until told to stop."""
+        ends = self._consumer.assign()
+        total = self._remaining(ends) if until_idle else None
+        until = ends if until_idle else None
+        log_.info("ingest_started", extra={"partitions": len(ends), "messages": total})
+        looked_at_s = time.monotonic()
+        while not stop():
+            if until is not None and self._remaining(until) == 0:
+                break
+            messages = self._consumer.read(until, timeout_s=self._patience_s())
+            for message in messages:
+                self._take(message)
+            progress(self._messages, total, "messages read")
+            if self._is_due():
+                self._write()
+            if until is None and time.monotonic() - looked_at_s > _LOOK_FOR_PARTITIONS_EVERY_S:
+                self._consumer.assign()
+                looked_at_s = time.monotonic()
+        self._write()
+        log_.info("ingest_stopped", extra={"messages": self._messages, "records": self._read})
+
+    def account(self) -> IngestAccount:
+        """Return what became of everything so far."""
+        return IngestAccount(
+            messages=self._messages,
+            read=self._read,
+            stored=dict(sorted(self._stored.items())),
+            quarantined=dict(sorted(self._quarantined.items())),
+            dead_letters=dict(sorted(self._dead.items())),
+            duplicates=self._duplicates,
+            lost=self._consumer.n_lost,
+        )
+
+    def _take(self, message: StoredMessage) -> None:
+        self._intake.add(message)
+        self._messages += 1
+        if self._waiting_since_s is None:
+            self._waiting_since_s = time.monotonic()
+        if (
+            self._intake.n_rows >= self._settings.rows
+            or self._intake.n_bytes >= self._settings.payload_bytes
+        ):
+            self._write()
+
+    def _write(self) -> None:
+        if not self._intake.ends:
+            return
+        self._read += self._intake.read.total()
+        outcome = self._flush.write(self._intake)
+        self._stored += outcome.stored
+        self._quarantined += outcome.quarantined
+        self._dead += outcome.dead_letters
+        self._duplicates += outcome.duplicates
+        self._intake.clear()
+        self._waiting_since_s = None
+
+    def _is_due(self) -> bool:
+        since_s = self._waiting_since_s
+        return since_s is not None and time.monotonic() - since_s >= self._settings.latency_s
+
+    def _patience_s(self) -> float:
+        if self._waiting_since_s is None:
+            return READ_TIMEOUT_S
+        left_s = self._waiting_since_s + self._settings.latency_s - time.monotonic()
+        return max(0.0, min(READ_TIMEOUT_S, left_s))
+
+    def _remaining(self, ends: Mapping[TopicPartition, int]) -> int:
+        at = self._consumer.positions
+        return sum(max(0, end - at[where]) for where, end in ends.items())

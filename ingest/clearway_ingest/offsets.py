@@ -1,0 +1,95 @@
+"""What is committed: per table in its own commits, and for all of them in ``ingest_commits``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+from clearway_core.errors import UsageError
+from clearway_core.lake import Lake
+from clearway_core.stream.log import TopicPartition
+
+_SHARE = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
+_PARTITION = ("log_id", "topic", "log_partition")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Part `number` of `count` parts of the log's partitions.
+
+    Parameters
+    ----------
+    number, count
+        ``1`` and ``3`` for the first of three; each part is for one process only.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            message = (
+                f"a share is k/n with k from 1 to n, got {self.number}/{self.count}: three "
+                "processes take 1/3, 2/3 and 3/3"
+            )
+            raise UsageError(message)
+
+    def __contains__(self, where: TopicPartition) -> bool:
+        return where.partition % self.count == self.number - 1
+
+
+def parse_share(text: str) -> Share:
+    """Return the share that a text such as ``1/3`` means.
+
+    Raises
+    ------
+    UsageError
+        If it means none.
+    """
+    match = _SHARE.fullmatch(text.strip())
+    if match is None:
+        message = f"a share looks like 1/3 (the first of three processes), got {text!r}"
+        raise UsageError(message)
+    return Share(int(match[1]), int(match[2]))
+
+
+def app_id(log_id: str, where: TopicPartition) -> str:
+    """Return the name under which tables commit the next offset of a partition."""
+    return f"clearway-ingest:{log_id}:{where.topic}:{where.partition}"
+
+
+def committed_offsets(lake: Lake, log_id: str) -> Mapping[TopicPartition, int]:
+    """Return where each partition of a log continues; nothing for a partition never read."""
+    rows = (
+        lake.table("ingest_commits")
+        .scan()
+        .filter(pl.col("log_id") == log_id)
+        .group_by("topic", "log_partition")
+        .agg(pl.col("next_offset").max())
+        .collect()
+    )
+    return {
+        TopicPartition(topic, partition): offset for topic, partition, offset in rows.iter_rows()
+    }
+
+
+def committed_ranges(lake: Lake) -> pl.DataFrame:
+    """Return the received ranges of messages below their partition's committed offset.
+
+    Rows above it were written by a run that did not finish: their messages will be read again and
+    must not look as if they had arrived before. Ranges of other logs and partitions count, so that
+    nothing is stored twice after a move to another broker or to more partitions.
+    """
+    commits = (
+        lake.table("ingest_commits").scan().group_by(_PARTITION).agg(pl.col("next_offset").max())
+    )
+    return (
+        lake.table("received_ranges")
+        .scan()
+        .join(commits, on=_PARTITION, how="inner", validate="m:1")
+        .filter(pl.col("log_offset") < pl.col("next_offset"))
+        .select("contract", "gateway", "boot", "seq_first", "seq_last")
+        .collect()
+    )
