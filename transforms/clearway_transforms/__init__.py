@@ -1,1 +1,1 @@
-"""Congestion and air on H3 cells: pure Polars, integer sums, one release gate."""
+"""From GPS fixes and raw air readings to congestion and hourly air values, on Polars."""

@@ -1,0 +1,235 @@
+"""Free-flow speed of each cell, and how far the observed speed stays behind it."""
+
+from __future__ import annotations
+
+import polars as pl
+import polars_h3
+
+from clearway_transforms.parameters import CongestionParameters
+from clearway_transforms.speed import space_mean_kmh
+
+SECONDS_PER_HOUR = 3600
+
+METHODS = ("night_p85", "own_p85", "parent_p85", "city_p85")
+"""Steps of the free-flow ladder, best first."""
+
+_OF_CELL = ["h3_cell", "vehicle_class"]
+
+
+def travel_time_index(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
+    """Return how many times longer a trip takes than in free flow.
+
+    Parameters
+    ----------
+    speed_kmh
+        Observed space-mean speed. [km/h]
+    free_flow_kmh
+        Free-flow speed of the same cell. [km/h]
+
+    Returns
+    -------
+    polars.Expr
+        Travel time index. [1], at least 1; null where either speed is null or not above 0.
+
+    References
+    ----------
+    Texas A&M Transportation Institute, "Urban Mobility Report", methodology: travel time index.
+    """
+    known = (speed_kmh > 0) & (free_flow_kmh > 0)
+    return pl.when(known).then((free_flow_kmh / speed_kmh).clip(lower_bound=1.0))
+
+
+def congestion_index(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
+    """Return the share of the free-flow speed that is lost.
+
+    Parameters
+    ----------
+    speed_kmh, free_flow_kmh
+        Observed and free-flow speed of the cell. [km/h]
+
+    Returns
+    -------
+    polars.Expr
+        1 - observed / free-flow. [1], 0 to 1; null where a speed is null or free flow is not
+        above 0.
+    """
+    return pl.when((free_flow_kmh > 0) & speed_kmh.is_not_null()).then(
+        (1 - speed_kmh / free_flow_kmh).clip(0.0, 1.0)
+    )
+
+
+def delay_s_per_km(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
+    """Return the time lost per kilometre against free flow.
+
+    Parameters
+    ----------
+    speed_kmh, free_flow_kmh
+        Observed and free-flow speed of the cell. [km/h]
+
+    Returns
+    -------
+    polars.Expr
+        Delay. [s/km], at least 0; null where either speed is null or not above 0.
+    """
+    known = (speed_kmh > 0) & (free_flow_kmh > 0)
+    lost = SECONDS_PER_HOUR / speed_kmh - SECONDS_PER_HOUR / free_flow_kmh
+    return pl.when(known).then(lost.clip(lower_bound=0.0))
+
+
+def free_flow(
+    cell_travel: pl.LazyFrame,
+    parameters: CongestionParameters,
+    *,
+    resolution: int,
+    window_minutes: int,
+    time_zone: str = "UTC",
+) -> pl.LazyFrame:
+    """Return the free-flow speed of every cell and class, by the best step that has evidence.
+
+    Parameters
+    ----------
+    cell_travel
+        Windows of the look-back, all at one resolution and window length.
+    parameters
+        Percentile and demands of each step.
+    resolution, window_minutes
+        Of the rows. Windows of a day have no night, so they begin at the second step.
+    time_zone
+        IANA name of the city's clock, by which it is night.
+
+    Returns
+    -------
+    polars.LazyFrame
+        Columns of ``free_flow`` but for resolution and window_minutes.
+
+    Notes
+    -----
+    Each step takes the 85th percentile (linear, type 7) of space-mean speeds of windows, every
+    window with at least two vehicles counting once:
+
+    1. ``night_p85``: the cell's windows between 22 and 5 h local, if there are at least 30, from
+       at least 14 days, one of them with at least 10 vehicles;
+    2. ``own_p85``: all windows of the cell, if there are at least 8;
+    3. ``parent_p85``: all windows of the H3 parent, whose speeds are sums of distance over sums of
+       time of its cells, if there are at least 8;
+    4. ``city_p85``: the windows of all cells together, however few (and with single vehicles, if
+       nothing else was seen).
+
+    Vehicles are asked of one window, not of the whole look-back, because pseudonyms turn daily:
+    this demands more than ten vehicles in all, never less.
+    """
+    windows = cell_travel.with_columns(
+        parent=polars_h3.cell_to_parent(pl.col("h3_cell"), resolution - 1).cast(pl.UInt64)
+    )
+    steps = [
+        _night(windows, parameters, window_minutes=window_minutes, time_zone=time_zone),
+        _step(windows, _OF_CELL, parameters, method="own_p85"),
+        _step(windows, ["parent", "vehicle_class"], parameters, method="parent_p85"),
+        _step(windows, ["vehicle_class"], parameters, method="city_p85"),
+    ]
+    found = windows.select("h3_cell", "parent", "vehicle_class").unique()
+    for number, (step, key) in enumerate(
+        zip(
+            steps, [_OF_CELL, _OF_CELL, ["parent", "vehicle_class"], ["vehicle_class"]], strict=True
+        )
+    ):
+        found = found.join(
+            step.rename({"found": f"step_{number}"}), on=key, how="left", validate="m:1"
+        )
+    best = pl.coalesce(f"step_{number}" for number in range(len(steps)))
+    return found.select(*_OF_CELL, best=best).unnest("best")
+
+
+def congestion(cell_speed: pl.LazyFrame, free_flow: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the indices of each row of ``cell_speed``.
+
+    Parameters
+    ----------
+    cell_speed
+        From `clearway_transforms.speed.cell_speed`.
+    free_flow
+        From `free_flow`, at the same resolution and window.
+    """
+    speeds = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
+    return cell_speed.join(
+        free_flow.select(*_OF_CELL, "free_flow_kmh", "free_flow_method"),
+        on=_OF_CELL,
+        how="left",
+        validate="m:1",
+    ).with_columns(
+        tti=travel_time_index(*speeds),
+        congestion_index=congestion_index(*speeds),
+        delay_s_per_km=delay_s_per_km(*speeds),
+    )
+
+
+def _night(
+    windows: pl.LazyFrame,
+    parameters: CongestionParameters,
+    *,
+    window_minutes: int,
+    time_zone: str,
+) -> pl.LazyFrame:
+    local = pl.col("window_start").dt.convert_time_zone(time_zone)
+    hour = local.dt.hour()
+    late = (hour >= parameters.off_peak_from_hour) | (hour < parameters.off_peak_to_hour)
+    at_night = late & (window_minutes <= 60)  # noqa: PLR2004 -- longer windows mix day and night
+    days = (local.dt.date().max() - local.dt.date().min()).dt.total_days() + 1
+    enough = (
+        (pl.len() >= parameters.free_flow_windows)
+        & (pl.col("n_vehicles").max() >= parameters.free_flow_vehicles)
+        & (days >= parameters.free_flow_days)
+    )
+    return _summary(
+        _speeds(windows, _OF_CELL).filter(at_night), _OF_CELL, parameters, "night_p85", enough
+    )
+
+
+def _step(
+    windows: pl.LazyFrame, key: list[str], parameters: CongestionParameters, *, method: str
+) -> pl.LazyFrame:
+    speeds = _speeds(windows, key)
+    if method == "city_p85":
+        paired = (pl.col("n_vehicles") >= 2) | (pl.col("n_vehicles").max().over(key) < 2)  # noqa: PLR2004
+        return _summary(speeds.filter(paired), key, parameters, method, pl.lit(value=True))
+    enough = pl.len() >= parameters.free_flow_own_windows
+    return _summary(
+        speeds.filter(pl.col("n_vehicles") >= 2),  # noqa: PLR2004 -- one vehicle is no traffic
+        key,
+        parameters,
+        method,
+        enough,
+    )
+
+
+def _speeds(windows: pl.LazyFrame, key: list[str]) -> pl.LazyFrame:
+    return windows.group_by(*key, "window_start").agg(
+        speed=space_mean_kmh(pl.col("distance_mm").sum(), pl.col("duration_ms").sum()),
+        n_vehicles=pl.col("n_vehicles").max(),
+    )
+
+
+def _summary(
+    speeds: pl.LazyFrame,
+    key: list[str],
+    parameters: CongestionParameters,
+    method: str,
+    enough: pl.Expr,
+) -> pl.LazyFrame:
+    quantile = pl.col("speed").quantile(parameters.free_flow_quantile, interpolation="linear")
+    return (
+        speeds.group_by(key)
+        .agg(
+            found=pl.struct(
+                free_flow_kmh=quantile,
+                free_flow_method=pl.lit(method),
+                n_windows=pl.len().cast(pl.Int64),
+                n_vehicles=pl.col("n_vehicles").max(),
+                look_back_start=pl.col("window_start").min(),
+                look_back_end=pl.col("window_start").max(),
+            ),
+            enough=enough,
+        )
+        .filter("enough")
+        .drop("enough")
+    )

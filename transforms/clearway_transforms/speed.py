@@ -1,0 +1,148 @@
+"""Space-mean speed of a cell and window, how sure it is, and how good."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import polars as pl
+
+from clearway_transforms.cells import KMH_PER_MM_MS
+from clearway_transforms.parameters import CongestionParameters
+
+_MANY = 200
+"""From here on Student's t and the normal quantile differ by less than 0.5 %."""
+
+
+def space_mean_kmh(distance_mm: pl.Expr, duration_ms: pl.Expr) -> pl.Expr:
+    r"""Return the space-mean speed of Edie's generalised definitions.
+
+    Parameters
+    ----------
+    distance_mm, duration_ms
+        Distance driven and time taken by all vehicles in the region. [mm], [ms]
+
+    Returns
+    -------
+    polars.Expr
+        Speed. [km/h]; null where there is no time.
+
+    Notes
+    -----
+    .. math:: v = d(A) / t(A) = \\sum D_j / \\sum T_j
+
+    Never the arithmetic mean of speeds: slow vehicles spend longer in the region.
+
+    References
+    ----------
+    L. C. Edie, "Discussion of traffic stream measurements and definitions", Proc. 2nd Int. Symp.
+    on the Theory of Traffic Flow, 1963.
+    """
+    return pl.when(duration_ms > 0).then(distance_mm / duration_ms * KMH_PER_MM_MS)
+
+
+def pace_cv(
+    *,
+    n_vehicles: pl.Expr,
+    distance_sq: pl.Expr,
+    duration_sq: pl.Expr,
+    product: pl.Expr,
+    distance: pl.Expr,
+    duration: pl.Expr,
+) -> pl.Expr:
+    r"""Return the coefficient of variation of the cell's pace, vehicles being the sample.
+
+    Parameters
+    ----------
+    n_vehicles
+        Distinct vehicles. [1]
+    distance_sq, duration_sq, product
+        Sums over vehicles of squared distance, squared time, and of their product. [L²], [T²], [LT]
+    distance, duration
+        Sums over vehicles in the same units. [L], [T]
+
+    Returns
+    -------
+    polars.Expr
+        Standard error of the pace over the pace. [1]; null below two vehicles or without distance.
+
+    Notes
+    -----
+    Ratio estimator with the vehicle as the cluster, as fixes of one vehicle are not independent:
+
+    .. math:: var(p) = \\frac{n}{n-1} \\sum_j (T_j - p D_j)^2 / D^2
+
+    References
+    ----------
+    W. G. Cochran, "Sampling Techniques", 3rd ed., Wiley, 1977, chapter 6.
+    """
+    pace = duration / distance
+    residual = (duration_sq - 2 * pace * product + pace * pace * distance_sq).clip(lower_bound=0)
+    variance = n_vehicles / (n_vehicles - 1) * residual / (distance * distance)
+    return pl.when((n_vehicles >= 2) & (distance > 0)).then(variance.sqrt() / pace)  # noqa: PLR2004
+
+
+def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    """Return speed, interval and quality of each row.
+
+    Parameters
+    ----------
+    cell_travel
+        Rows of ``cell_travel``.
+    parameters
+        Interval level, floor and class limits.
+
+    Returns
+    -------
+    polars.LazyFrame
+        The key columns and the columns of ``cell_speed``. With one vehicle, or without distance,
+        there is no interval and the class is X.
+
+    Notes
+    -----
+    The interval is symmetric in the logarithm of pace, with Student's t for n - 1 vehicles. The
+    coefficient of variation has a floor: at traffic lights the mean of ever more vehicles does not
+    get ever better. Its upper end is at most ``max_speed_kmh``, since faster fixes were taken out.
+    """
+    speed = space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms"))
+    cv = pace_cv(
+        n_vehicles=pl.col("n_vehicles"),
+        distance_sq=pl.col("distance_sq_dm2"),
+        duration_sq=pl.col("duration_sq_ds2"),
+        product=pl.col("distance_duration_dm_ds"),
+        distance=pl.col("distance_mm") / 100,
+        duration=pl.col("duration_ms") / 100,
+    )
+    cv = (cv * cv + parameters.cv_floor**2).sqrt()
+    degrees = (pl.col("n_vehicles") - 1).clip(1, _MANY)
+    spread = degrees.replace_strict(_t_table(parameters.interval_level), return_dtype=pl.Float64)
+    factor = (spread * pl.col("cv")).exp()
+    mean = pl.col("space_mean_kmh")
+    return cell_travel.with_columns(space_mean_kmh=speed, cv=cv).with_columns(
+        interval_low_kmh=mean / factor,
+        interval_high_kmh=pl.when(pl.col("cv").is_not_null()).then(
+            pl.max_horizontal(mean, (mean * factor).clip(upper_bound=parameters.max_speed_kmh))
+        ),
+        quality=_quality(parameters),
+        source_class=pl.lit("observed"),
+    )
+
+
+def _quality(parameters: CongestionParameters) -> pl.Expr:
+    vehicles, cv = pl.col("n_vehicles"), pl.col("cv")
+    return (
+        pl.when(cv.is_null())
+        .then(pl.lit("X"))
+        .when((vehicles >= parameters.quality_a_vehicles) & (cv <= parameters.quality_a_cv))
+        .then(pl.lit("A"))
+        .when((vehicles >= parameters.quality_b_vehicles) & (cv <= parameters.quality_b_cv))
+        .then(pl.lit("B"))
+        .otherwise(pl.lit("C"))
+    )
+
+
+@cache
+def _t_table(level: float) -> dict[int, float]:
+    # Imported here because it takes most of a second, and most importers need no interval.
+    from scipy.stats import t  # noqa: PLC0415
+
+    return {degrees: float(t.ppf((1 + level) / 2, degrees)) for degrees in range(1, _MANY + 1)}

@@ -1,0 +1,199 @@
+"""Pairs of successive fixes of one vehicle, and which of them tell how fast traffic moves.
+
+A pair (a *leg*) belongs to a trip unless its gap is too long or the passenger got in or out
+between its fixes. Where a feed knows about passengers only occupied legs count: waiting and
+cruising cabs are not traffic. Time spent standing is kept apart, as dwell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from clearway_transforms.parameters import CongestionParameters
+from clearway_transforms.sphere import distances_m
+
+HOUR_MS = 3_600_000
+
+KINDS = ("gap", "status_change", "vacant", "dwell", "reported", "path")
+"""What a leg is; only the last three count, and of dwell only the time."""
+
+COUNTED = ("dwell", "reported", "path")
+
+_CARRIED = ("lon_deg", "lat_deg", "speed_kmh")
+
+
+def pair_fixes(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    """Return each fix with the leg that ends at it, and the leg's kind.
+
+    Parameters
+    ----------
+    fixes
+        Clean fixes ordered by vehicle and time, with ``vehicle_code`` and ``observed_ms``.
+    parameters
+        Thresholds.
+
+    Returns
+    -------
+    polars.LazyFrame
+        The fixes with ``start_ms``, ``start_lon_deg``, ``start_lat_deg``, ``start_speed_kmh`` of
+        the fix before, ``gap_ms`` and ``kind`` (one of `KINDS`); all null at a vehicle's first fix.
+
+    Notes
+    -----
+    Whether a feed is sparse is decided per vehicle and UTC hour, by the median of the hour's gaps
+    up to the longest that any trip may have. Hours never depend on where the data were cut.
+    """
+    same = pl.col("vehicle_code").eq(pl.col("vehicle_code").shift(1))
+    speed = pl.col("speed_kmh").clip(lower_bound=0)
+    usable = pl.when(speed <= parameters.max_speed_kmh).then(speed)
+    paired = fixes.with_columns(speed_kmh=usable).with_columns(
+        _before("observed_ms", same).alias("start_ms"),
+        *(_before(name, same).alias(f"start_{name}") for name in _CARRIED),
+        occupied_before=_before("occupied", same),
+        stands=_standing(parameters),
+    )
+    paired = paired.with_columns(gap_ms=pl.col("observed_ms") - pl.col("start_ms"))
+    return (
+        _with_sparseness(paired, parameters)
+        .with_columns(kind=_kind(parameters))
+        .drop("occupied_before", "stands", "sparse")
+    )
+
+
+def standing_mask(  # noqa: PLR0913 -- columns of one frame
+    vehicle: np.ndarray,
+    time_ms: np.ndarray,
+    lon_deg: np.ndarray,
+    lat_deg: np.ndarray,
+    *,
+    radius_m: float,
+    at_least_ms: int,
+    at_most_ms: int,
+) -> np.ndarray:
+    """Return which legs are part of a halt: a run of fixes within a radius for long enough.
+
+    Parameters
+    ----------
+    vehicle, time_ms, lon_deg, lat_deg
+        Fixes ordered by vehicle and time. [1], [ms], [°], [°]
+    radius_m
+        All fixes of a run lie this close to its first. [m]
+    at_least_ms
+        A run is longer than this. [ms]
+    at_most_ms
+        The shortest sufficient run from a fix counts only up to this length, so that a fix that
+        comes back hours later decides nothing. [ms]
+
+    Returns
+    -------
+    numpy.ndarray
+        True at the fix where such a leg ends.
+
+    Notes
+    -----
+    Every fix may start a run, so that the answer for a leg depends on its surroundings only and
+    not on where the data were cut.
+    """
+    n = len(vehicle)
+    change = np.zeros(n + 1, dtype=np.int64)
+    if n == 0:
+        return change[:-1].astype(bool)
+    order = vehicle.astype(np.int64) * 2**42 + time_ms
+    last = np.searchsorted(order, order + at_least_ms, side="right")
+    start = np.flatnonzero(last < n)
+    end = last[start]
+    span = time_ms[end] - time_ms[start]
+    inside = (vehicle[end] == vehicle[start]) & (span <= at_most_ms)
+    start, end = start[inside], end[inside]
+
+    def close(other: np.ndarray) -> np.ndarray:
+        return distances_m(lon_deg[start], lat_deg[start], lon_deg[other], lat_deg[other]) <= (
+            radius_m
+        )
+
+    near = close(end)
+    start, end = start[near], end[near]
+    step = 1
+    while start.size:
+        finished = start + step >= end
+        np.add.at(change, start[finished] + 1, 1)
+        np.add.at(change, end[finished] + 1, -1)
+        start, end = start[~finished], end[~finished]
+        near = close(start + step)
+        start, end = start[near], end[near]
+        step += 1
+    return np.cumsum(change)[:-1] > 0
+
+
+def _before(name: str, same_vehicle: pl.Expr) -> pl.Expr:
+    return pl.when(same_vehicle).then(pl.col(name).shift(1))
+
+
+def _standing(parameters: CongestionParameters) -> pl.Expr:
+    at_least_ms = round(parameters.dwell_s * 1000)
+
+    def standing(columns: Sequence[pl.Series]) -> pl.Series:
+        vehicle, time_ms, lon, lat = (column.to_numpy() for column in columns)
+        return pl.Series(
+            standing_mask(
+                vehicle,
+                time_ms,
+                lon,
+                lat,
+                radius_m=parameters.dwell_radius_m,
+                at_least_ms=at_least_ms,
+                at_most_ms=at_least_ms + round(parameters.max_gap_sparse_s * 1000),
+            )
+        )
+
+    return pl.map_batches(
+        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"], standing, return_dtype=pl.Boolean
+    )
+
+
+def _with_sparseness(paired: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    hour = (pl.col("start_ms") // HOUR_MS).alias("start_hour")
+    sparse = (
+        paired.filter(pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000))
+        .group_by("vehicle_code", hour)
+        .agg(sparse=pl.col("gap_ms").median() >= parameters.sparse_median_gap_s * 1000)
+    )
+    return (
+        paired.with_columns(hour)
+        .join(
+            sparse,
+            on=["vehicle_code", "start_hour"],
+            how="left",
+            validate="m:1",
+            maintain_order="left",
+        )
+        .drop("start_hour")
+    )
+
+
+def _kind(parameters: CongestionParameters) -> pl.Expr:
+    limit_s = (
+        pl.when("sparse")
+        .then(pl.lit(parameters.max_gap_sparse_s))
+        .otherwise(pl.lit(parameters.max_gap_s))
+    )
+    both_reported = pl.col("speed_kmh").is_not_null() & pl.col("start_speed_kmh").is_not_null()
+    dense = pl.col("gap_ms") <= parameters.reported_max_gap_s * 1000
+    return (
+        pl.when(pl.col("start_ms").is_null())
+        .then(None)
+        .when(pl.col("gap_ms") > limit_s * 1000)
+        .then(pl.lit("gap"))
+        .when(pl.col("occupied").ne_missing(pl.col("occupied_before")))
+        .then(pl.lit("status_change"))
+        .when(pl.col("occupied").eq(other=False))
+        .then(pl.lit("vacant"))
+        .when("stands")
+        .then(pl.lit("dwell"))
+        .when(both_reported & dense)
+        .then(pl.lit("reported"))
+        .otherwise(pl.lit("path"))
+    )
