@@ -1,0 +1,74 @@
+"""The web application: read-only API, static pages, strict headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import FileResponse
+
+from clearway_core.city import City
+from clearway_core.lake import Lake
+from clearway_serving.published import PublishedTables
+from clearway_serving.routes import air, congestion, meta, proposals
+from clearway_serving.security import LOOPBACK_NAMES, KnownHosts, SecurityHeaders
+from clearway_serving.site import Site
+
+STATIC = Path(__file__).parent / "static"
+_COMPRESS_ABOVE_BYTES = 1_000
+"""Below this a packet carries the answer either way."""
+
+_PAGES = {
+    "/": "map.html",
+    "/proposals": "proposals.html",
+    "/proposals/{proposal_id}": "proposal.html",
+}
+
+
+def create_app(
+    lake: Lake,
+    *,
+    city: City | None = None,
+    internal: bool = False,
+    host_names: Sequence[str] = LOOPBACK_NAMES,
+) -> FastAPI:
+    """Return the application over one lake.
+
+    Parameters
+    ----------
+    lake
+        Where the tables are; they are only read.
+    city
+        Names, clock and base map; without it times are UTC and cells have no names.
+    internal
+        Show the newest values without quality gate and release gate, to this machine only.
+    host_names
+        Names that the server answers to, without port.
+    """
+    site = Site(published=PublishedTables(lake, internal=internal), city=city)
+    app = FastAPI(
+        title="Clearway",
+        summary="Congestion, air quality and charge proposals of one city. Read only.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # that page loads its scripts from elsewhere
+        redoc_url=None,
+    )
+    for subject in (meta, congestion, air, proposals):
+        app.include_router(subject.router(site))
+    for route, page in _PAGES.items():
+        app.add_api_route(route, _page(page), methods=["GET"], include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_ABOVE_BYTES)
+    app.add_middleware(KnownHosts, names=host_names, loopback_only=internal)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def _page(name: str) -> Callable[[], FileResponse]:
+    def page() -> FileResponse:
+        return FileResponse(STATIC / name, media_type="text/html; charset=utf-8")
+
+    return page

@@ -1,0 +1,101 @@
+"""What commands, the demo and tests call: serve the pages, export a table."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clearway_core.city import City
+from clearway_core.errors import ClearwayError, UsageError
+from clearway_core.lake import Lake
+from clearway_serving.security import LOOPBACK_NAMES, is_loopback
+
+DEFAULT_PORT = 8501
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the pages are served.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes any free one.
+    names
+        Further names that browsers may use for this server, such as that of a proxy.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    names: tuple[str, ...] = ()
+
+
+def serve(
+    lake: Lake,
+    *,
+    city: City | None = None,
+    internal: bool = False,
+    address: Address = Address(),
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the map and the proposals until the process is told to stop.
+
+    Parameters
+    ----------
+    lake
+        Where the tables are; they are only read.
+    city
+        Names, clock and base map.
+    internal
+        Show values that passed no gate. Refused on any address but this machine's own.
+    address
+        Where to listen.
+    ready
+        Called with the address once connections are taken.
+
+    Raises
+    ------
+    UsageError
+        If ungated values would be reachable from elsewhere.
+    ClearwayError
+        If the port is taken.
+    """
+    if internal and (address.names or not is_loopback(address.host)):
+        message = (
+            "--internal shows values that passed no release gate, so it listens on 127.0.0.1 "
+            f"alone, not on {address.host}: leave out --host and --host-name"
+        )
+        raise UsageError(message)
+    import uvicorn
+
+    from clearway_serving.app import create_app
+
+    names = (*LOOPBACK_NAMES, *address.names)
+    app = create_app(lake, city=city, internal=internal, host_names=names)
+    listener = _listen(address.host, address.port)
+    if ready is not None:
+        shown = address.host if is_loopback(address.host) else "127.0.0.1"
+        ready(f"http://{shown}:{listener.getsockname()[1]}")
+    # Forwarded-for headers are not believed: who calls is who holds the connection.
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, proxy_headers=False
+    )
+    with listener:
+        uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        message = (
+            f"cannot listen on {host} port {port} ({error.strerror}): is another `clearway serve` "
+            "running? Stop it, or choose another --port."
+        )
+        raise ClearwayError(message) from error
+    return listener

@@ -1,0 +1,158 @@
+"""What may be shown: rows of tables that passed the quality gate and the release gate.
+
+Every other module of this package gets its numbers here, so there is one place to look at when
+the question is whether a value may leave the house.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import polars as pl
+
+from clearway_core.errors import ClearwayError, InsufficientData
+from clearway_core.lake import Lake
+
+_FRAMES_KEPT = 8
+"""Frames in memory. A day of a large city at resolution 9 takes about 20 MB; eight cover the
+products and days that a few people look at side by side without a second read of the lake."""
+
+_GATED_TABLES = frozenset({"congestion", "cell_speed", "cell_emissions"})
+"""Tables made from vehicles' traces: their rows pass the release gate. Air tables hold none."""
+
+
+_PLACE = ["h3_cell", "window_start"]
+
+
+class NothingPublished(ClearwayError):  # noqa: N818 -- named for what happened
+    """No version of the table has passed the quality gate yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Product:
+    """One combination of cell size and window length that was built.
+
+    Parameters
+    ----------
+    resolution
+        H3 resolution.
+    window_minutes
+        Length of a window. [min]
+    """
+
+    resolution: int
+    window_minutes: int
+
+
+class PublishedTables:
+    """The lake as the outside may see it.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    internal
+        Read the newest version without either gate. For the agency's own staff only.
+    """
+
+    def __init__(self, lake: Lake, *, internal: bool = False) -> None:
+        self.lake = lake
+        self.internal = internal
+        self._frames: OrderedDict[tuple[str, int, Product | None], pl.DataFrame] = OrderedDict()
+        self._lock = Lock()
+
+    def version(self, table: str) -> int | None:
+        """Return the Delta version that is shown: the newest that passed; None if none did."""
+        if self.internal:
+            return self.lake.table(table).version()
+        from clearway_quality import jobs as quality  # noqa: PLC0415 -- loads when it is needed
+
+        return quality.passed_version(self.lake, table)
+
+    def products(self, table: str) -> tuple[Product, ...]:
+        """Return what was built of a table by cell and window, the newest first."""
+        built = self.lake.table(table).partition_times()
+        if built.is_empty():
+            return ()
+        newest = (
+            built.group_by("resolution", "window_minutes")
+            .agg(pl.col("written_at").max())
+            .sort("written_at", "resolution", "window_minutes", descending=True)
+        )
+        return tuple(
+            Product(resolution=resolution, window_minutes=window_minutes)
+            for resolution, window_minutes, _ in newest.iter_rows()
+        )
+
+    def frame(self, table: str, product: Product | None = None) -> pl.DataFrame:
+        """Return the rows that may be shown, of one product where the table has products.
+
+        Raises
+        ------
+        NothingPublished
+            If no version of the table has passed the quality gate.
+        """
+        version = self.version(table)
+        if version is None:
+            message = (
+                f"no version of {table} has passed the quality gate, so nothing of it is shown. "
+                f"Build it, then run `clearway quality check {table}`."
+            )
+            raise NothingPublished(message)
+        key = (table, version, product)
+        with self._lock:
+            if key not in self._frames:
+                self._frames[key] = self.read(table, version, product)
+                while len(self._frames) > _FRAMES_KEPT:
+                    self._frames.popitem(last=False)
+            self._frames.move_to_end(key)
+            return self._frames[key]
+
+    def read(self, table: str, version: int, product: Product | None = None) -> pl.DataFrame:
+        """Return the rows of one Delta version that may be shown, straight from the lake."""
+        if self.internal or table not in _GATED_TABLES:
+            return self._ungated(table, version, product)
+        if product is None:
+            message = f"{table} is released by resolution and window, neither was given"
+            raise ValueError(message)
+        if table == "cell_emissions":
+            return self._emissions(version, product)
+        return self._released(table, version, product)
+
+    def _ungated(self, table: str, version: int, product: Product | None) -> pl.DataFrame:
+        partitions: list[tuple[str, str, object]] = []
+        if product is not None:
+            partitions = [
+                ("resolution", "=", product.resolution),
+                ("window_minutes", "=", product.window_minutes),
+            ]
+        return self.lake.table(table).scan(partitions, version=version).collect()
+
+    def _released(self, table: str, version: int, product: Product) -> pl.DataFrame:
+        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
+
+        rows: pl.LazyFrame = transforms.released(
+            self.lake,
+            table,
+            resolution=product.resolution,
+            window_minutes=product.window_minutes,
+            version=version,
+        )
+        return rows.collect()
+
+    def _emissions(self, version: int, product: Product) -> pl.DataFrame:
+        """Return emissions of the cells and windows whose speeds are released.
+
+        An emission per kilometre is a function of the speed, so it says what the speed says.
+        """
+        rows = self._ungated("cell_emissions", version, product)
+        speeds = self.version("congestion")
+        if speeds is None:
+            return rows.clear()
+        try:
+            released = self._released("congestion", speeds, product)
+        except InsufficientData:
+            return rows.clear()
+        return rows.join(released.select("h3_cell", "window_start"), on=_PLACE, how="semi")

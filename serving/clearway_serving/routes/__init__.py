@@ -1,0 +1,1 @@
+"""One module per subject of the API, each with one function that returns its router."""

@@ -1,0 +1,128 @@
+"""What there is to see: city, products, days, and what each table's gate said."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as package_version
+
+import polars as pl
+from fastapi import APIRouter
+from starlette.responses import FileResponse, Response
+
+from clearway_serving.answer import iso, json_answer
+from clearway_serving.published import NothingPublished
+from clearway_serving.site import Site
+
+_EMPTY_COLLECTION = {"type": "FeatureCollection", "features": []}
+
+
+def router(site: Site) -> APIRouter:
+    """Return the routes of the site's own description."""
+    routes = APIRouter(tags=["meta"])
+
+    @routes.get("/healthz")
+    def healthz() -> Response:
+        """Say that the server answers; it reads nothing."""
+        return json_answer({"status": "ok"})
+
+    @routes.get("/api/meta")
+    def meta() -> Response:
+        """Return the city, and what is published of it."""
+        return json_answer(
+            {
+                "city": _city(site),
+                "time_zone": site.time_zone.key,
+                "internal": site.published.internal,
+                "software_version": package_version("clearway"),
+                "congestion": _congestion(site),
+                "air": _air(site),
+                "gates": {name: _gate(site, name) for name in ("congestion", "air_hourly")},
+            }
+        )
+
+    @routes.get("/api/roads")
+    def roads() -> Response:
+        """Return the city pack's road lines, the base map; an empty collection without them."""
+        path = site.city.file("roads.geojson") if site.city is not None else None
+        if path is None:
+            return json_answer(_EMPTY_COLLECTION)
+        return FileResponse(path, media_type="application/geo+json")
+
+    return routes
+
+
+def _city(site: Site) -> dict[str, object] | None:
+    city = site.city
+    if city is None:
+        return None
+    return {
+        "name": city.name,
+        "country": city.country,
+        "currency": city.currency,
+        "price_year": city.price_year,
+        "service_area_deg": city.service_area_deg,
+        "synthetic": city.synthetic,
+        "missing": city.missing(),
+    }
+
+
+def _congestion(site: Site) -> dict[str, object]:
+    products = []
+    try:
+        for product in site.published.products("congestion"):
+            frame = site.published.frame("congestion", product)
+            products.append(
+                {
+                    "resolution": product.resolution,
+                    "window_minutes": product.window_minutes,
+                    "n_rows": frame.height,
+                    "dates": _local_dates(site, frame, "window_start"),
+                    "vehicle_classes": sorted(frame["vehicle_class"].unique()),
+                    "fewest_vehicles": frame["n_vehicles"].min(),
+                }
+            )
+    except NothingPublished as nothing:
+        return {"available": False, "reason": str(nothing), "products": []}
+    shown = [product for product in products if product["n_rows"]]
+    reason = None if shown else "Every value was withheld, or nothing was built yet."
+    return {"available": bool(shown), "reason": reason, "products": shown}
+
+
+def _air(site: Site) -> dict[str, object]:
+    try:
+        frame = site.published.frame("air_hourly")
+    except NothingPublished as nothing:
+        return {"available": False, "reason": str(nothing), "pollutants": [], "dates": []}
+    pollutants = frame.select("pollutant", "unit").unique().sort("pollutant").to_dicts()
+    return {
+        "available": not frame.is_empty(),
+        "reason": None,
+        "pollutants": pollutants,
+        "dates": _local_dates(site, frame, "hour_start"),
+    }
+
+
+def _local_dates(site: Site, frame: pl.DataFrame, column: str) -> list[str]:
+    local = frame.select(pl.col(column).dt.convert_time_zone(site.time_zone.key).dt.date())
+    return [day.isoformat() for day in local[column].unique().sort()]
+
+
+def _gate(site: Site, table: str) -> dict[str, object]:
+    """Return the last result of the quality gate for the version that is shown."""
+    shown = site.published.version(table)
+    newest = site.published.lake.table(table).version()
+    checks = (
+        site.published.lake.table("quality_checks")
+        .scan()
+        .filter(pl.col("table_name") == table, pl.col("table_version") == (shown or 0))
+        .sort("checked_at", descending=True)
+        .head(1)
+        .collect()
+    )
+    row = checks.to_dicts()[0] if checks.height and shown is not None else None
+    return {
+        "shown_version": shown,
+        "newest_version": newest,
+        "passed": None if row is None else row["passed"],
+        "checked_at": None if row is None else iso(row["checked_at"]),
+        "n_expectations": None if row is None else row["n_expectations"],
+    }

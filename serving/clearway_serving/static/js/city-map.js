@@ -1,0 +1,173 @@
+/**
+ * The map: road lines, H3 cells, hatching, sensors. Cells are coloured by feature state, so a new
+ * window repaints without sending geometry again.
+ */
+import * as maplibregl from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
+import { cellToBoundary, cellToLatLng } from '/static/vendor/h3-js/h3-js.mjs';
+import { HATCH_OF_QUALITY, UNKNOWN_COLOUR, hatch } from './scale.js';
+
+const MARGIN = { top: 62, right: 52, bottom: 30, left: 30 };
+const MAJOR = ['motorway', 'motorway_link', 'trunk', 'trunk_link', 'primary', 'primary_link'];
+const MIDDLE = ['secondary', 'secondary_link', 'tertiary', 'tertiary_link'];
+const roadClass = ['coalesce', ['get', 'class'], ['get', 'highway'], ''];
+
+/** @param {number} major @param {number} middle @param {number} minor At zoom 12. [px] */
+const roadWidth = (major, middle, minor) => ['interpolate', ['exponential', 1.5], ['zoom'],
+  10, ['match', roadClass, MAJOR, major * 0.5, MIDDLE, middle * 0.4, minor * 0.25],
+  13, ['match', roadClass, MAJOR, major * 1.2, MIDDLE, middle * 1.2, minor],
+  16, ['match', roadClass, MAJOR, major * 3.5, MIDDLE, middle * 3.5, minor * 4]];
+
+/** @param {number} level @returns {any} */
+const hatchLayer = (level) => ({
+  id: `hatch-${level}`,
+  type: 'fill',
+  source: 'cells',
+  paint: {
+    'fill-pattern': `hatch-${level}`,
+    'fill-opacity': ['case', ['==', ['feature-state', 'hatch'], level], 1, 0],
+  },
+});
+
+/** @param {any} roads @returns {any} */
+const style = (roads) => ({
+  version: 8,
+  sources: {
+    roads: { type: 'geojson', data: roads },
+    cells: { type: 'geojson', data: { type: 'FeatureCollection', features: [] }, promoteId: 'cell' },
+    zone: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
+  },
+  layers: [
+    { id: 'ground', type: 'background', paint: { 'background-color': '#eceff0' } },
+    { id: 'road-bed', type: 'line', source: 'roads', layout: { 'line-cap': 'round', 'line-join': 'round' },
+      paint: { 'line-color': '#ffffff', 'line-width': roadWidth(4.5, 3, 1.6) } },
+    { id: 'cells', type: 'fill', source: 'cells',
+      paint: { 'fill-color': ['coalesce', ['feature-state', 'colour'], UNKNOWN_COLOUR],
+        'fill-opacity': ['case', ['boolean', ['feature-state', 'known'], false], 0.86, 0.34], 'fill-antialias': false } },
+    hatchLayer(1),
+    hatchLayer(2),
+    { id: 'cell-edge', type: 'line', source: 'cells',
+      paint: { 'line-color': '#ffffff', 'line-width': 1, 'line-opacity': 0.75 } },
+    { id: 'roads', type: 'line', source: 'roads', layout: { 'line-cap': 'round', 'line-join': 'round' },
+      paint: { 'line-color': '#14222c', 'line-width': roadWidth(1.3, 0.8, 0.35),
+        'line-opacity': ['match', roadClass, MAJOR, 0.55, MIDDLE, 0.4, 0.24] } },
+    { id: 'zone-fill', type: 'fill', source: 'zone', paint: { 'fill-color': '#0b4f67', 'fill-opacity': 0.16 } },
+    { id: 'zone-edge', type: 'line', source: 'zone', paint: { 'line-color': '#0b4f67', 'line-width': 2.5 } },
+    { id: 'chosen-halo', type: 'line', source: 'cells',
+      paint: { 'line-color': '#ffffff', 'line-width': 6, 'line-opacity': ['case', ['boolean', ['feature-state', 'chosen'], false], 1, 0] } },
+    { id: 'chosen', type: 'line', source: 'cells',
+      paint: { 'line-color': '#14222c', 'line-width': 2.8, 'line-opacity': ['case', ['boolean', ['feature-state', 'chosen'], false], 1, 0] } },
+  ],
+});
+
+export class CityMap {
+  /**
+   * @param {HTMLElement} container
+   * @param {any} roads GeoJSON of the base map.
+   * @param {[number, number, number, number]} bounds West, south, east, north. [°]
+   */
+  constructor(container, roads, bounds) {
+    this.map = new maplibregl.Map({
+      container,
+      style: style(roads),
+      bounds,
+      fitBoundsOptions: { padding: MARGIN },
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      touchPitch: false,
+      maxZoom: 17,
+      minZoom: 7,
+    });
+    this.map.touchZoomRotate.disableRotation();
+    this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right');
+    this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), 'bottom-right');
+    this.map.getCanvas().setAttribute('aria-label', 'Map of the city by H3 cell; every value is also in the list of cells');
+    /** @type {string[]} */ this.cells = [];
+    /** @type {string|null} */ this.chosen = null;
+    /** @type {any[]} */ this.markers = [];
+    this.loaded = new Promise((resolve) => { this.map.on('load', resolve); });
+  }
+
+  /** Wait until the base map stands and the hatches are known. */
+  async ready() {
+    await this.loaded;
+    for (const level of [1, 2]) {
+      if (!this.map.hasImage(`hatch-${level}`)) this.map.addImage(`hatch-${level}`, hatch(level), { pixelRatio: 2 });
+    }
+  }
+
+  /** @param {(cell: string) => void} pick Called with the cell that was clicked. */
+  onPick(pick) {
+    this.map.on('click', 'cells', (/** @type {any} */ event) => pick(event.features[0].properties.cell));
+    this.map.on('mouseenter', 'cells', () => { this.map.getCanvas().style.cursor = 'pointer'; });
+    this.map.on('mouseleave', 'cells', () => { this.map.getCanvas().style.cursor = ''; });
+  }
+
+  /** @param {string[]} cells H3 indices; their polygons are made here. */
+  setCells(cells) {
+    this.cells = cells;
+    const features = cells.map((cell) => ({
+      type: 'Feature',
+      properties: { cell },
+      geometry: { type: 'Polygon', coordinates: [cellToBoundary(cell, true)] },
+    }));
+    this.map.getSource('cells').setData({ type: 'FeatureCollection', features });
+  }
+
+  /**
+   * Colour the cells by one window; cells without a row become unknown.
+   * @param {import('./day.js').Row[]} rows
+   * @param {import('./scale.js').Scale} scale
+   */
+  paint(rows, scale) {
+    const known = new Map(rows.map((row) => [this.cells[row.cell], row]));
+    for (const cell of this.cells) {
+      const row = known.get(cell);
+      const value = row ? scale.value(row) : null;
+      const state = row && value !== null
+        ? { known: true, colour: scale.colours[scale.step(value)], hatch: HATCH_OF_QUALITY[row.quality] }
+        : { known: false, colour: UNKNOWN_COLOUR, hatch: 0 };
+      this.map.setFeatureState({ source: 'cells', id: cell }, state);
+    }
+  }
+
+  /** @param {string|null} cell */
+  choose(cell) {
+    if (this.chosen) this.map.setFeatureState({ source: 'cells', id: this.chosen }, { chosen: false });
+    this.chosen = cell;
+    if (!cell) return;
+    this.map.setFeatureState({ source: 'cells', id: cell }, { chosen: true });
+    const [lat, lon] = cellToLatLng(cell);
+    if (!this.map.getBounds().contains([lon, lat])) this.map.easeTo({ center: [lon, lat] });
+  }
+
+  /** Show all cells, which is where the reader's interest lies, whatever the service area is. */
+  fitCells() {
+    const bounds = new maplibregl.LngLatBounds();
+    for (const cell of this.cells) {
+      const [lat, lon] = cellToLatLng(cell);
+      bounds.extend([lon, lat]);
+    }
+    if (this.cells.length) this.map.fitBounds(bounds, { padding: MARGIN, animate: false });
+  }
+
+  /** @param {any} geometry GeoJSON of a charge zone. */
+  setZone(geometry) {
+    this.map.getSource('zone').setData(geometry);
+  }
+
+  /** @param {Array<{element: HTMLElement, lon_deg: number, lat_deg: number}>} sensors */
+  setMarkers(sensors) {
+    for (const marker of this.markers) marker.remove();
+    this.markers = sensors.map((sensor) => new maplibregl.Marker({ element: sensor.element })
+      .setLngLat([sensor.lon_deg, sensor.lat_deg]).addTo(this.map));
+  }
+
+  /** Wait until the map shows what it was told. */
+  settled() {
+    return new Promise((resolve) => {
+      this.map.once('idle', resolve);
+      this.map.triggerRepaint();
+    });
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The map page: reads, and tells each part what to show.
+ */
+import { AirLayer } from './air-layer.js';
+import { read } from './api.js';
+import { drawCell } from './cell-detail.js';
+import { drawCells } from './cell-list.js';
+import { CityMap } from './city-map.js';
+import { CityClock } from './clock.js';
+import { Day } from './day.js';
+import { byId, element } from './dom.js';
+import { drawLegend } from './legend.js';
+import { drawMethod } from './method-text.js';
+import { drawHeadline, drawWorst } from './overview.js';
+import { drawProposalCard } from './proposal-card.js';
+import { SCALES } from './scale.js';
+import { showView, startTabs } from './tabs.js';
+import { Timebar } from './timebar.js';
+
+const WORLD = /** @type {[number, number, number, number]} */ ([-20, -40, 60, 60]);
+
+class MapPage {
+  /** @param {any} meta @param {any} roads */
+  constructor(meta, roads) {
+    this.meta = meta;
+    this.clock = new CityClock(meta.time_zone);
+    this.scale = SCALES.tti;
+    this.window = 0;
+    /** @type {any} */ this.detail = null;
+    /** @type {Day|null} */ this.day = null;
+    this.map = new CityMap(byId('map'), roads, meta.city?.service_area_deg ?? WORLD);
+    this.air = new AirLayer(meta, this.map, this.clock);
+    this.timebar = new Timebar(this.clock, (window) => this.show(window));
+    this.product = meta.congestion.products[0];
+  }
+
+  async start() {
+    await this.map.ready();
+    drawLegend(this.scale);
+    drawMethod(this.meta, this.product, this.clock);
+    this.map.onPick((cell) => this.pick(cell));
+    startTabs(() => { this.forget(); this.drawPanel(); });
+    byId('search').addEventListener('input', () => this.drawPanel());
+    byId('measure').addEventListener('change', (event) => this.measure(/** @type {any} */ (event.target).value));
+    const dates = byId('date');
+    dates.replaceChildren(...this.product.dates.map((/** @type {string} */ date) =>
+      element('option', { value: date, text: CityClock.day(date) })));
+    dates.value = this.product.dates.at(-1);
+    dates.addEventListener('change', () => this.load(dates.value));
+    document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && this.detail) this.close(); });
+    await Promise.all([this.load(dates.value), drawProposalCard()]);
+  }
+
+  /** @param {string} date Local day. */
+  async load(date) {
+    const { resolution, window_minutes } = this.product;
+    const [answer] = await Promise.all([
+      read('/api/congestion', { date, resolution, window_minutes }), this.air.load(date)]);
+    const before = this.day;
+    this.day = new Day(answer);
+    if (!before) {
+      this.map.setCells(this.day.cells);
+      this.map.fitCells();
+    }
+    this.timebar.setDay(this.day, before ? this.sameTime(before) : this.day.worstWindow);
+  }
+
+  /** @param {Day} before @returns {number} The window at the clock time that was shown. */
+  sameTime(before) {
+    const wanted = this.clock.time(before.windows[this.window]);
+    const found = this.day?.windows.findIndex((ms) => this.clock.time(ms) === wanted) ?? -1;
+    return found >= 0 ? found : this.day?.worstWindow ?? 0;
+  }
+
+  /** @param {number} window */
+  show(window) {
+    if (!this.day) return;
+    this.window = window;
+    this.map.paint(this.day.at(window), this.scale);
+    this.air.draw(this.day.windows[window]);
+    this.drawPanel();
+    document.body.dataset.window = String(window);
+  }
+
+  drawPanel() {
+    if (!this.day) return;
+    const pick = (/** @type {string} */ cell) => this.pick(cell, true);
+    if (this.detail) drawCell(this.detail, this.day, this.window, this.clock, () => this.close());
+    drawHeadline(this.day, this.window);
+    drawWorst(this.day, this.window, this.scale, pick);
+    if (!byId('view-cells').hidden) drawCells(this.day, this.window, pick);
+  }
+
+  /** @param {string} name */
+  measure(name) {
+    this.scale = SCALES[name];
+    drawLegend(this.scale);
+    this.show(this.window);
+  }
+
+  /** @param {string} cell @param {boolean} [byKeyboard] Whether focus should follow. */
+  async pick(cell, byKeyboard = false) {
+    this.map.choose(cell);
+    const { resolution, window_minutes } = this.product;
+    this.detail = await read(`/api/congestion/cells/${cell}`, { resolution, window_minutes });
+    showView(null);
+    this.drawPanel();
+    byId('view-cell').scrollTop = 0;
+    if (byKeyboard) byId('close-cell').focus();
+  }
+
+  forget() {
+    this.detail = null;
+    this.map.choose(null);
+  }
+
+  close() {
+    this.forget();
+    showView('overview');
+    this.drawPanel();
+    byId('tab-overview').focus();
+  }
+}
+
+/** @param {string} text */
+function note(text) {
+  byId('map-note').hidden = false;
+  byId('map-note').textContent = text;
+}
+
+async function main() {
+  const [meta, roads] = await Promise.all([read('/api/meta'), read('/api/roads')]);
+  byId('city-name').textContent = meta.city?.name ?? '';
+  byId('synthetic').hidden = !meta.city?.synthetic;
+  byId('internal').hidden = !meta.internal;
+  document.title = meta.city ? `${meta.city.name}: congestion · Clearway` : document.title;
+  const page = new MapPage(meta, roads);
+  if (meta.congestion.available) {
+    await page.start();
+    await page.map.settled();
+  } else {
+    drawLegend(SCALES.tti);
+    note(meta.congestion.reason);
+    await page.map.ready();
+  }
+  document.body.dataset.ready = 'true';
+}
+
+main().catch((error) => {
+  note(`The map cannot be shown: ${error.message}`);
+  document.body.dataset.ready = 'failed';
+  throw error;
+});
