@@ -242,12 +242,36 @@ class Table:
             frame, mode="overwrite", predicate=predicate, transactions=transactions or {}
         )
 
-    def compact(self) -> None:
-        """Join small files and write a checkpoint; contents and transactions stay."""
+    def most_files(self) -> int:
+        """Return the number of files in the partition that has most; 0 if there is no table."""
         delta = self._open()
-        if delta is not None:
+        if delta is None:
+            return 0
+        actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+        names = [f"partition.{name}" for name in self.contract.partition_by]
+        counts = actions.group_by(names).len()["len"] if names else pl.Series([len(actions)])
+        return 0 if actions.is_empty() else int(counts.to_list()[counts.arg_max() or 0])
+
+    def compact(self) -> None:
+        """Join small files and write a checkpoint; contents and transactions stay.
+
+        Raises
+        ------
+        TableConflict
+            If another process rewrote the same files meanwhile; the table is whole, as it was.
+        """
+        delta = self._open()
+        if delta is None:
+            return
+        try:
             delta.optimize.compact()
             delta.create_checkpoint()
+        except DeltaError as error:
+            message = (
+                f"{self.contract.name}: another process rewrote the same files ({error}); nothing "
+                "is lost, the next compaction will do it"
+            )
+            raise TableConflict(message) from error
 
     def _open(self) -> DeltaTable | None:
         if self._delta is not None:

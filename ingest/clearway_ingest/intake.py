@@ -31,7 +31,7 @@ class Intake:
 
     def __init__(self, received: Received, log_id: str) -> None:
         self._received = received
-        self._log_id = log_id
+        self.log_id = log_id
         self.clear()
 
     def clear(self) -> None:
@@ -80,7 +80,7 @@ class Intake:
     def _new(self, records: Records, message: StoredMessage) -> Records:
         counter = Counter(records.contract.identifier, records.gateway, records.boot)
         taken = self._received.take(message.partition, counter, records.seq)
-        place = (message.topic, message.partition, message.offset, self._log_id)
+        place = (message.topic, message.partition, message.offset, self.log_id)
         self._ranges += [(*counter, span.first, span.last, *place) for span in taken.spans]
         if taken.mask is None:
             return records

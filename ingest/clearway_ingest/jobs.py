@@ -19,6 +19,7 @@ from clearway_ingest.intake import Intake
 from clearway_ingest.offsets import Share, committed_offsets, committed_ranges
 from clearway_ingest.ranges import Received
 from clearway_ingest.sink import Sink
+from clearway_ingest.upkeep import CHECK_EVERY_COMMITS, compact_tables
 
 log_ = logging.getLogger(__name__)
 
@@ -138,13 +139,15 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
     settings = settings or Settings()
     log_id = log.identity()
     committed = committed_offsets(lake, log_id)
+    sink = Sink(lake, log_id, committed)
     run = _Run(
         Consumer(log, Share(*share), committed=committed, lost=settings.lost),
         Intake(Received(committed_ranges(lake)), log_id),
-        Flush(Sink(lake, log_id, committed), log_id),
-        settings,
+        sink,
+        settings=settings,
     )
     run.go(until_idle=until_idle, stop=stop, progress=progress)
+    compact_tables(sink)
     return run.account()
 
 
@@ -152,12 +155,14 @@ class _Run:
     """The loop: read, take, write when it is time."""
 
     def __init__(
-        self, consumer: Consumer, intake: Intake, flush: Flush, settings: Settings
+        self, consumer: Consumer, intake: Intake, sink: Sink, *, settings: Settings
     ) -> None:
         self._consumer = consumer
         self._intake = intake
-        self._flush = flush
+        self._sink = sink
+        self._flush = Flush(sink, intake.log_id)
         self._settings = settings
+        self._n_commits = 0
         self._messages = 0
         self._read = 0
         self._duplicates = 0
@@ -222,6 +227,9 @@ class _Run:
         self._duplicates += outcome.duplicates
         self._intake.clear()
         self._waiting_since_s = None
+        self._n_commits += 1
+        if self._n_commits % CHECK_EVERY_COMMITS == 0:
+            compact_tables(self._sink)
 
     def _is_due(self) -> bool:
         since_s = self._waiting_since_s

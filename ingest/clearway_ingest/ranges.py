@@ -104,9 +104,7 @@ class Received:
 
     def __init__(self, committed: pl.DataFrame) -> None:
         self._committed: dict[Counter, Spans] = {}
-        ordered = committed.sort("contract", "gateway", "boot", "seq_first")
-        columns = ("contract", "gateway", "boot", "seq_first", "seq_last")
-        for contract, gateway, boot, first, last in ordered.select(columns).iter_rows():
+        for contract, gateway, boot, first, last in _merged(committed).iter_rows():
             counter = Counter(contract, gateway, boot)
             self._committed.setdefault(counter, Spans()).add(Span(first, last))
         self._by_partition: dict[tuple[int, Counter], Spans] = {}
@@ -134,6 +132,20 @@ class Received:
                 spans.append(new)
                 mask[start + new.first - run.first : start + new.last - run.first + 1] = True
         return Taken(spans, None if mask.all() else mask.tolist())
+
+
+def _merged(ranges: pl.DataFrame) -> pl.DataFrame:
+    """Return ranges with those that overlap or touch joined: a row per message is too many."""
+    counter = list(Counter._fields)
+    highest_so_far = pl.col("seq_last").cum_max().shift().over(counter)
+    begins = (pl.col("seq_first") - 1 > highest_so_far).fill_null(value=True)
+    return (
+        ranges.sort(*counter, "seq_first")
+        .with_columns(run=begins.cum_sum())
+        .group_by(*counter, "run", maintain_order=True)
+        .agg(pl.col("seq_first").min(), pl.col("seq_last").max())
+        .select(*counter, "seq_first", "seq_last")
+    )
 
 
 def _runs(seq: Sequence[int]) -> Iterator[tuple[int, Span]]:
