@@ -229,6 +229,26 @@ _TRAVEL_SUMS = (
     _count("reported_ms", "Part whose speed the receiver reported.", unit="ms"),
 )
 
+CLEANING_COUNTS = Contract(
+    name="cleaning_counts",
+    version=1,
+    description="What cleaning did with each day's fixes: how many it read, left out by which rule, "
+    "and what their pairs were. Kept when raw GPS is deleted.",
+    fields=(
+        _OBSERVED_DATE,
+        Field(
+            name="subject",
+            dtype=DataType.STRING,
+            allowed=("fixes", "left_out", "pairs", "provider"),
+            description="What is counted: fixes (read, sorted, kept), fixes left out by rule, pairs "
+            "of fixes by kind, or fixes read by provider.",
+        ),
+        _text("name", "Which of them: a rule, a kind or a provider."),
+        _count("n", "How many on that day."),
+    ),
+    key=("observed_date", "subject", "name"),
+)
+
 VEHICLE_TRAVEL = Contract(
     name="vehicle_travel",
     version=1,
@@ -547,6 +567,7 @@ LAKE_CONTRACTS = {
         DEAD_LETTERS,
         RECEIVED_RANGES,
         INGEST_COMMITS,
+        CLEANING_COUNTS,
         VEHICLE_TRAVEL,
         CELL_TRAVEL,
         CELL_SPEED,
