@@ -116,7 +116,7 @@ class Table:
         if version is not None and version != delta.version():
             delta = DeltaTable(self.uri, version=version, storage_options=self._options or None)
         filters = [(name, operator, _partition_text(value)) for name, operator, value in partitions]
-        files = delta.file_uris(filters or None)
+        files = delta.file_uris(file_pruning_predicate=filters or None)
         if not files:
             return pl.LazyFrame(schema=schema)
         frame = pl.scan_delta(delta, use_pyarrow=False)
