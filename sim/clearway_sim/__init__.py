@@ -1,0 +1,1 @@
+"""Generates the simulated demo city with SUMO; not part of what is installed."""
