@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_core.data_dir import DataDir
-from clearway_core.errors import ClearwayError, MissingDependency
+from clearway_core.errors import ClearwayError, MissingDependency, UsageError
 from clearway_core.progress import Progress, silent
 
 DEFAULT_PORT = 8080
@@ -30,7 +32,9 @@ CHAIN = ("congestion", "air_quality", "charge_proposal")
 _JWT_SECRET_BYTES = 64
 _FERNET_KEY_BYTES = 32
 _PASSWORD_BYTES = 18
+STANDALONE_LOG = "standalone.log"
 _SECRETS_FILE = "secrets.json"
+_REMEMBERED_FILE = "work.json"
 _PASSWORDS_FILE = "passwords.json"
 _CHAIN_TIMEOUT_S = 1800.0
 """Longest that the whole chain may take before it is ended: far above the demo, below patience."""
@@ -115,7 +119,9 @@ def prepare(
     data_dir
         The installation's data folder.
     log_address, lake_address, city, zone
-        What the DAGs work on; None for what `clearway_cli.dag_settings` takes by itself.
+        What the DAGs work on. None: lake, city and zone that the home was last prepared with, or
+        else what `clearway_cli.dag_settings` takes by itself. A log is not remembered: a broker
+        that was started for an hour is not there tomorrow.
     port
         Port on 127.0.0.1 for pages and API.
 
@@ -137,17 +143,10 @@ def prepare(
         **_inherited(),
         **_airflow_settings(folder, kept, address=address, port=port),
         "CLEARWAY_DATA_DIR": str(data_dir),
-        **{
-            name: value
-            for name, value in {
-                "CLEARWAY_LOG": log_address,
-                "CLEARWAY_LAKE": lake_address,
-                "CLEARWAY_CITY": city,
-                "CLEARWAY_ZONE": None if zone is None else str(zone.resolve()),
-            }.items()
-            if value
-        },
+        **_remember(folder, lake_address=lake_address, city=city, zone=zone),
     }
+    if log_address:
+        environment["CLEARWAY_LOG"] = log_address
     return AirflowHome(
         folder=folder, environment=environment, address=address, password=kept["password"]
     )
@@ -234,13 +233,30 @@ def _runner_events(home: AirflowHome, dag_ids: Sequence[str]) -> Iterator[dict[s
         raise ClearwayError(message)
 
 
+def require_free_port(port: int) -> None:
+    """Return if nothing listens on the port of this machine.
+
+    Raises
+    ------
+    UsageError
+        If something does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            message = f"port {port} is taken ({error.strerror}): choose another with --port"
+            raise UsageError(message) from error
+
+
 def start(home: AirflowHome) -> subprocess.Popen[bytes]:
     """Start Airflow (scheduler, DAG processor, API server, triggerer) and return its process.
 
-    It runs in a process group of its own; end it with `stop`. Output goes to ``standalone.log`` in
-    the home.
+    It runs in a process group of its own; end it with `stop`. Output goes to `STANDALONE_LOG` in the
+    home.
     """
-    with (home.folder / "standalone.log").open("ab") as output:
+    with (home.folder / STANDALONE_LOG).open("ab") as output:
         return subprocess.Popen(
             [str(_airflow_command()), "standalone"],
             env=dict(home.environment),
@@ -252,8 +268,12 @@ def start(home: AirflowHome) -> subprocess.Popen[bytes]:
         )
 
 
-def stop(process: subprocess.Popen[bytes], *, patience_s: float = 20.0) -> None:
+def stop(process: subprocess.Popen[bytes], *, patience_s: float = 6.0) -> None:
     """End a started Airflow and everything that it started.
+
+    A task that is running is cut off: every job survives that, and Airflow runs the task again.
+    (Asked kindly, Airflow ends its API server first and then waits for tasks that can no longer
+    report to it.)
 
     Parameters
     ----------
@@ -262,22 +282,21 @@ def stop(process: subprocess.Popen[bytes], *, patience_s: float = 20.0) -> None:
     patience_s
         How long it may take to end by itself before it is killed. [s]
     """
-    import signal
-
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        if not _signal_group(process, sign):
             return
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline and _group_lives(process):
+        deadline = time.monotonic() + patience_s / 2
+        while time.monotonic() < deadline and _signal_group(process, 0):
             time.sleep(0.1)
+            process.poll()
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
 
 
-def _group_lives(process: subprocess.Popen[bytes]) -> bool:
-    process.poll()
+def _signal_group(process: subprocess.Popen[bytes], sign: int) -> bool:
+    """Send a signal (0: none, only look); return whether anybody was there."""
     try:
-        os.killpg(process.pid, 0)
+        os.killpg(process.pid, sign)
     except ProcessLookupError:
         return False
     return True
@@ -310,7 +329,7 @@ def wait_until_healthy(
         if all(health.get(part, {}).get("status") == "healthy" for part in parts):
             return
         time.sleep(0.5)
-    message = f"Airflow did not become healthy; its log is {home.folder / 'standalone.log'}"
+    message = f"Airflow did not become healthy; its log is {home.folder / STANDALONE_LOG}"
     raise ClearwayError(message)
 
 
@@ -377,6 +396,24 @@ def _airflow_settings(
         )
     }
     return {"AIRFLOW_HOME": str(folder), **variables}
+
+
+def _remember(
+    folder: Path, *, lake_address: str | None, city: str | None, zone: Path | None
+) -> dict[str, str]:
+    """Return what the DAGs work on, now and before, and keep it for the next time."""
+    file = folder / _REMEMBERED_FILE
+    held: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    # A city pack may be named by a folder that is relative to where the command ran.
+    city = str(Path(city).resolve()) if city and Path(city).is_dir() else city
+    given = {
+        "CLEARWAY_LAKE": lake_address,
+        "CLEARWAY_CITY": city,
+        "CLEARWAY_ZONE": None if zone is None else str(zone.resolve()),
+    }
+    held.update({name: value for name, value in given.items() if value})
+    file.write_text(json.dumps(held), encoding="utf-8")
+    return held
 
 
 def _secrets(folder: Path) -> dict[str, str]:

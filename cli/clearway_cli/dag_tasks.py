@@ -6,11 +6,15 @@ from the environment (see `clearway_cli.dag_settings`), results are JSON types t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from clearway_cli.dag_settings import from_environment, instant, plain
-from clearway_core.errors import ClearwayError
+from clearway_core.errors import ClearwayError, UsageError
+
+if TYPE_CHECKING:
+    from clearway_core.lake import Lake
 
 APPROVE = "Approve"
 """The answer that lets a proposal through, as Airflow's `ApprovalOperator` calls it."""
@@ -84,21 +88,50 @@ def require(table: str) -> Account:
 
 
 def propose() -> Account:
-    """Make a proposal (``clearway charge propose``) and the words that ask a person about it."""
+    """Make a proposal (``clearway charge propose``) and the words that ask a person about it.
+
+    The words are written from what the lake keeps, so that a person reads exactly what will be
+    published.
+    """
     from clearway_cli.approval_text import ask
     from clearway_models import jobs
 
     settings = from_environment()
-    proposal = plain(
-        jobs.propose_charge(settings.lake(), zone=settings.zone(), city=settings.city())
-    )
-    subject, body = ask(proposal, map_address=settings.map_address)
+    lake = settings.lake()
+    made = plain(jobs.propose_charge(lake, zone=settings.zone(), city=settings.city()))
+    proposal_id = str(made["proposal_id"])
+    body = kept_body(lake, proposal_id)
+    subject, text = ask(body, proposal_id=proposal_id, map_address=settings.map_address)
     return {
-        "proposal_id": proposal["proposal_id"],
-        "verdict": proposal["verdict"],
+        "proposal_id": proposal_id,
+        "verdict": body["verdict"],
         "subject": subject,
-        "body": body,
+        "body": text,
     }
+
+
+def kept_body(lake: Lake, proposal_id: str) -> Account:
+    """Return the document of a proposal as the lake keeps it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such proposal.
+    """
+    import polars as pl
+
+    rows = (
+        lake.table("charge_proposals")
+        .scan()
+        .filter(pl.col("proposal_id") == proposal_id)
+        .select("body_json")
+        .collect()
+    )
+    if rows.is_empty():
+        message = f"there is no proposal {proposal_id!r}; `clearway charge propose` makes one"
+        raise UsageError(message)
+    body: Account = json.loads(rows.item(0, 0))
+    return body
 
 
 def publish(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Account:

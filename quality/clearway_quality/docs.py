@@ -19,6 +19,7 @@ import polars as pl
 from clearway_core.contracts.field import Contract
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
+from clearway_core.publication import JOURNAL
 from clearway_quality.suites import Severity, checks_of
 
 REPORT_FILE = "index.html"
@@ -55,7 +56,7 @@ def write_report(lake: Lake, report_dir: Path) -> Path:
         Folder for page and style sheet; made if it is not there.
     """
     checks = (
-        lake.table("quality_checks")
+        lake.table(JOURNAL)
         .scan()
         .sort("checked_at", descending=True, maintain_order=True)
         .collect()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from clearway_core import publication
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
@@ -31,8 +32,6 @@ Every row is checked, always; a larger table is read in parts, whole partitions 
 memory stays near 0.5 GB. Parts cannot hide a doubled key, because a published table's partitions
 follow from its key (a test holds every contract to that).
 """
-
-_JOURNAL = "quality_checks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,23 +173,13 @@ def require(
 def passed_version(lake: Lake, table: str) -> int | None:
     """Return the newest version of a table that passed the gate, or None if none did.
 
-    Whatever is published is read at this version. Where one version was checked twice, the later
-    result counts.
+    Raises
+    ------
+    UsageError
+        If there is no table of that name.
     """
     _table(lake, table)
-    latest = (
-        lake.table(_JOURNAL)
-        .scan()
-        .filter(pl.col("table_name") == table)
-        .sort("checked_at", maintain_order=True)
-        .group_by("table_version")
-        .agg(pl.col("passed").last())
-        .filter(pl.col("passed"))
-        .select(pl.col("table_version").max())
-        .collect()
-    )
-    version = latest.item() if latest.height else None
-    return None if version is None else int(version)
+    return publication.passed_version(lake, table)
 
 
 def _table(lake: Lake, name: str) -> Table:
@@ -282,4 +271,4 @@ def _write_down(lake: Lake, result: QualityResult, clock: Clock) -> None:
         "failures_json": json.dumps(failures, ensure_ascii=False),
         "checked_at": clock.now(),
     }
-    lake.table(_JOURNAL).append(pl.DataFrame([row]))
+    lake.table(publication.JOURNAL).append(pl.DataFrame([row]))

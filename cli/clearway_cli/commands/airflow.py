@@ -2,8 +2,82 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from clearway_cli.options import (
+    DEFAULT_DATA_DIR,
+    CityOption,
+    DataDirOption,
+    JsonOption,
+    LakeOption,
+    LogOption,
+)
+
+_PORT = 8080
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
+    app.command("airflow")(airflow)
+
+
+def airflow(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    log: LogOption = None,
+    lake: LakeOption = None,
+    city: CityOption = None,
+    zone: Annotated[
+        Path | None,
+        typer.Option(
+            "--zone",
+            envvar="CLEARWAY_ZONE",
+            exists=True,
+            dir_okay=False,
+            help="GeoJSON of the zone to propose for; left out, the last one or the city's only.",
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port on this machine.")
+    ] = _PORT,
+    as_json: JsonOption = False,
+) -> None:
+    """Start Airflow on this machine and say where a waiting proposal is answered.
+
+    It keeps running until Ctrl-C. For one person on one machine: many users, another database and
+    real sign-in come with docker-compose.yml.
+    """
+    import signal
+
+    from clearway_cli import airflow_home
+    from clearway_cli.output import console, say_json, say_table
+
+    airflow_home.require_free_port(port)
+    home = airflow_home.prepare(
+        data_dir, log_address=log, lake_address=lake, city=city, zone=zone, port=port
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a service manager
+    process = airflow_home.start(home)
+    try:
+        with console.status("Starting Airflow (half a minute the first time) ..."):
+            airflow_home.wait_until_healthy(home, process)
+        facts = {
+            "address": home.address,
+            "approve here": home.approvals_address,
+            "user": airflow_home.USER,
+            "password": home.password,
+            "log": home.folder / airflow_home.STANDALONE_LOG,
+        }
+        if as_json:
+            say_json(facts)
+        else:
+            say_table("Airflow is running; Ctrl-C ends it", facts)
+        code = process.wait()
+        if code != 0:
+            raise typer.Exit(1)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        airflow_home.stop(process)
