@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import cast
 
 import cramjam
@@ -35,6 +35,23 @@ RECORD_CONTENT_TYPE = "application/json"
 ZSTD_LEVEL = 3
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 """A small message that unpacks to gigabytes would stop ingest; no honest batch comes near this."""
+
+MAX_RECORDS = 200_000
+"""Records of one batch: at 6 bytes a record, the least that was measured, a message of 1 MB."""
+
+_MAX_TEXT_BYTES = 4 * MAX_DECODED_BYTES
+"""What the text of one column may come to when each record gets its own copy, as a frame makes it:
+one word of a megabyte and 200,000 references to it are a small message and 200 GB of text."""
+
+_FIRST_BUFFER_FACTOR = 32
+"""Batches of GPS fixes shrink to a tenth; one that shrank more is unpacked in a second attempt."""
+
+_FIRST_BUFFER_BYTES = 64 * 1024
+
+_INT64 = range(-(2**63), 2**63)
+_UINT64_STOP = 2**64
+_WHOLE = {DataType.INSTANT, DataType.INT64, DataType.INT32, DataType.UINT64}
+_TEXT = {DataType.STRING, DataType.DATE}
 
 Column = Sequence[object]
 
@@ -66,14 +83,14 @@ class Batch:
 
 
 def encode(batch: Batch, contract: Contract) -> bytes:
-    """Return the batch as message bytes.
+    """Return the batch as message bytes; a float that is not a number becomes a missing value.
 
     Raises
     ------
     ContractViolation
-        If a column is unknown to the contract or has another length than `seq`.
+        If a column is unknown to the contract, has another length than `seq`, or holds what the
+        wire cannot carry (a whole number beyond 64 bits, half of a surrogate pair).
     """
-    packed: dict[str, object] = {"seq": {"delta": _deltas(batch.seq)}}
     unknown = set(batch.columns) - set(contract.columns)
     if unknown:
         message = (
@@ -81,6 +98,7 @@ def encode(batch: Batch, contract: Contract) -> bytes:
             f"got {sorted(unknown)}: leave them out or raise the contract's version"
         )
         raise ContractViolation(message)
+    packed: dict[str, object] = {"seq": _pack(DataType.INT64, batch.seq)}
     for field in contract.fields:
         column = batch.columns.get(field.name)
         if column is None:
@@ -101,13 +119,19 @@ def encode(batch: Batch, contract: Contract) -> bytes:
         "n": len(batch),
         "columns": packed,
     }
-    return bytes(cramjam.zstd.compress(orjson.dumps(body), ZSTD_LEVEL))
+    try:
+        raw = orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        message = f"a {contract.identifier} batch holds what JSON cannot carry: {error}"
+        raise ContractViolation(message) from error
+    return bytes(cramjam.zstd.compress(raw, ZSTD_LEVEL))
 
 
 def decode(payload: bytes) -> Batch:
     """Return the batch of message bytes.
 
-    Values are not checked against a contract here, only that the payload is a well-formed batch.
+    Values are not checked against a contract here, only that the payload is a well-formed batch
+    that unpacks to a bounded size.
 
     Raises
     ------
@@ -115,36 +139,33 @@ def decode(payload: bytes) -> Batch:
         If the payload is not a batch; the message says what is wrong with it.
     """
     body = _body(payload)
-    try:
-        n = body["n"]
-        packed = cast("Mapping[str, object]", body["columns"])
-        columns = {name: _unpack(name, column) for name, column in packed.items()}
-        seq = cast("Sequence[int]", columns.pop("seq"))
-        contract, gateway, boot = body["contract"], body["gateway"], body["boot"]
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        message = f"the batch lacks or garbles {error}: send it again from the gateway"
-        raise ContractViolation(message) from error
-    uneven = [name for name, column in columns.items() if len(column) != n]
-    if uneven or len(seq) != n or not all(type(number) is int and number >= 0 for number in seq):
-        message = f"the batch says n = {n!r}, but seq or {uneven} do not have that many values"
+    n, packed = body.get("n"), body.get("columns")
+    if type(n) is not int or not 0 <= n <= MAX_RECORDS:
+        message = f"n of a batch is a whole number up to {MAX_RECORDS}, got {_short(n)}"
         raise ContractViolation(message)
-    if not (isinstance(contract, str) and isinstance(gateway, str) and type(boot) is int):
-        message = "contract and gateway of a batch must be text and boot a whole number"
+    if not isinstance(packed, dict) or "seq" not in packed:
+        message = "a batch has an object of columns with seq in it: send it again from the gateway"
+        raise ContractViolation(message)
+    columns = {name: _unpack(name, column, n) for name, column in packed.items()}
+    seq = cast("Sequence[int]", columns.pop("seq"))
+    if not all(type(number) is int and 0 <= number < _INT64.stop for number in seq):
+        message = "seq of a batch holds whole numbers from 0, below 2**63"
+        raise ContractViolation(message)
+    contract, gateway, boot = body.get("contract"), body.get("gateway"), body.get("boot")
+    if not isinstance(contract, str) or not isinstance(gateway, str):
+        message = (
+            "contract and gateway of a batch are text, "
+            f"got {_short(contract)} and {_short(gateway)}"
+        )
+        raise ContractViolation(message)
+    if type(boot) is not int or not 0 <= boot < _INT64.stop:
+        message = f"boot of a batch is a whole number from 0, below 2**63, got {_short(boot)}"
         raise ContractViolation(message)
     return Batch(contract=contract, gateway=gateway, boot=boot, seq=seq, columns=columns)
 
 
 def _body(payload: bytes) -> dict[str, object]:
-    try:
-        decoder = cramjam.zstd.Decompressor()
-        decoder.decompress(payload)
-        raw = bytes(decoder.finish())
-    except cramjam.DecompressionError as error:
-        message = f"the payload is not zstd ({error}): was the content type right?"
-        raise ContractViolation(message) from error
-    if len(raw) > MAX_DECODED_BYTES:
-        message = f"the payload unpacks to {len(raw)} bytes, more than {MAX_DECODED_BYTES}"
-        raise ContractViolation(message)
+    raw = _unzip(payload)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -156,31 +177,78 @@ def _body(payload: bytes) -> dict[str, object]:
     return body
 
 
+def _unzip(payload: bytes) -> memoryview:
+    """Unpack into a buffer of bounded size, so that a bomb bursts before it fills the memory."""
+    size = min(max(_FIRST_BUFFER_BYTES, _FIRST_BUFFER_FACTOR * len(payload)), MAX_DECODED_BYTES)
+    while True:
+        buffer = bytearray(size)
+        try:
+            used = cramjam.zstd.decompress_into(payload, buffer)
+        except cramjam.DecompressionError as error:
+            # The library does not say whether the buffer was too small or the payload broken.
+            if size < MAX_DECODED_BYTES and "whole buffer" in str(error):
+                size = min(8 * size, MAX_DECODED_BYTES)
+                continue
+            message = (
+                f"the payload is not zstd of at most {MAX_DECODED_BYTES} bytes unpacked "
+                f"({error}): was the content type right?"
+            )
+            raise ContractViolation(message) from error
+        return memoryview(buffer)[:used]
+
+
 def _pack(dtype: DataType, column: Column) -> object:
-    whole = dtype in {DataType.INSTANT, DataType.INT64, DataType.INT32, DataType.UINT64}
-    if whole and all(type(value) is int for value in column):
-        return {"delta": _deltas(cast("Sequence[int]", column))}
-    if dtype in {DataType.STRING, DataType.DATE}:
+    if dtype in _WHOLE and all(type(value) is int for value in column):
+        numbers = cast("Sequence[int]", column)
+        deltas = [*numbers[:1], *(b - a for a, b in pairwise(numbers))]
+        if not deltas or (min(deltas) in _INT64 and max(deltas) in _INT64):
+            return {"delta": deltas}
+    if dtype in _TEXT and all(value is None or type(value) is str for value in column):
         words: dict[object, int] = {}
         index = [words.setdefault(value, len(words)) for value in column]
         return {"words": list(words), "index": index}
     return list(column)
 
 
-def _deltas(numbers: Sequence[int]) -> list[int]:
-    if not numbers:
-        return []
-    return [numbers[0], *(b - a for a, b in zip(numbers, numbers[1:], strict=False))]
-
-
-def _unpack(name: str, column: object) -> Column:
+def _unpack(name: str, column: object, n: int) -> Column:
+    values: Column | None = None
     if isinstance(column, list):
-        return column
-    if isinstance(column, dict) and set(column) == {"delta"}:
-        return list(accumulate(column["delta"]))
-    if isinstance(column, dict) and set(column) == {"words", "index"}:
-        words = column["words"]
-        if any(position < 0 for position in column["index"]):
-            raise ValueError(name)
-        return [words[position] for position in column["index"]]
-    raise TypeError(name)
+        values = column
+    elif isinstance(column, dict) and set(column) == {"delta"}:
+        values = _undelta(column["delta"])
+    elif isinstance(column, dict) and set(column) == {"words", "index"}:
+        values = _unindex(column["words"], column["index"])
+    if values is None:
+        message = f"column {_short(name)} of the batch is garbled: send it again from the gateway"
+        raise ContractViolation(message)
+    if len(values) != n:
+        message = f"the batch says n = {n}, but {_short(name)} has {len(values)} values"
+        raise ContractViolation(message)
+    return values
+
+
+def _undelta(deltas: object) -> list[int] | None:
+    if not isinstance(deltas, list) or not set(map(type, deltas)) <= {int}:
+        return None
+    numbers = list(accumulate(deltas))
+    if numbers and not (_INT64.start <= min(numbers) and max(numbers) < _UINT64_STOP):
+        return None
+    return numbers
+
+
+def _unindex(words: object, index: object) -> list[object] | None:
+    if not isinstance(words, list) or not isinstance(index, list):
+        return None
+    if not set(map(type, words)) <= {str, type(None)} or not set(map(type, index)) <= {int}:
+        return None
+    longest = max((len(word) for word in words if word is not None), default=0)
+    if index and not (min(index) >= 0 and max(index) < len(words)):
+        return None
+    if longest * len(index) > _MAX_TEXT_BYTES:
+        return None
+    return [words[position] for position in index]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- a line's worth

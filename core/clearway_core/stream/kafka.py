@@ -1,4 +1,4 @@
-"""The log on Apache Kafka. The only module that knows kafka-python.
+"""The log on Apache Kafka. Only this module and its two parts know kafka-python.
 
 Clients are made when they are first needed and thrown away after a failure: kafka-python waits for
 a broker while it constructs one, and a producer that gave up on a batch may still hold it.
@@ -14,7 +14,12 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
 from clearway_core.errors import DeliveryFailed, MessageTooLarge, SourceUnavailable
-from clearway_core.stream.kafka_reader import KafkaReader, connected
+from clearway_core.stream.kafka_connection import (
+    CONNECT_TIMEOUT_S,
+    connected,
+    connection_settings,
+)
+from clearway_core.stream.kafka_reader import KafkaReader, reading_consumer
 from clearway_core.stream.log import (
     DEFAULT_PARTITIONS,
     Message,
@@ -30,9 +35,6 @@ DEFAULT_TIMEOUT_S = 10.0
 A broker that restarts needs 3 to 8 s on a small machine; a gateway that waited much longer would
 delay its other topics.
 """
-
-_CONNECT_TIMEOUT_S = 3.0
-"""kafka-python's own bound on the first contact is 30 s, which would freeze a start."""
 
 _RETRY_AFTER_S = 2.0
 
@@ -186,7 +188,8 @@ class KafkaLog:
         if self._producer is None:
             self._producer = connected(
                 KafkaProducer,
-                _connection(self._bootstrap, self._security, self._timeout_s),
+                self._bootstrap,
+                self._connection(),
                 acks="all",
                 enable_idempotence=True,
                 allow_auto_create_topics=False,
@@ -206,11 +209,12 @@ class KafkaLog:
         for confirmation in confirmations:
             confirmation.get(0)
 
+    def _connection(self) -> dict[str, object]:
+        return connection_settings(self._security, self._timeout_s)
+
     @contextlib.contextmanager
     def _admin(self) -> Iterator[KafkaAdminClient]:
-        admin = connected(
-            KafkaAdminClient, _connection(self._bootstrap, self._security, self._timeout_s)
-        )
+        admin = connected(KafkaAdminClient, self._bootstrap, self._connection())
         try:
             yield admin
         finally:
@@ -231,8 +235,8 @@ class KafkaLog:
         with self._read_lock, self._unreadable():
             try:
                 if self._reader is None:
-                    connection = _connection(self._bootstrap, self._security, self._timeout_s)
-                    self._reader = KafkaReader(connection, self._timeout_s)
+                    consumer = reading_consumer(self._bootstrap, self._connection())
+                    self._reader = KafkaReader(consumer, self._timeout_s, self._is_alive)
                 yield self._reader
             except kafka_errors.KafkaError:
                 self._drop_reader()
@@ -249,6 +253,9 @@ class KafkaLog:
             )
             raise SourceUnavailable(message) from error
 
+    def _is_alive(self) -> bool:
+        return answers(self._bootstrap, security=self._security)
+
     def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -264,10 +271,11 @@ class KafkaLog:
             reader.close()
 
 
-def answers(bootstrap: Sequence[str]) -> bool:
+def answers(bootstrap: Sequence[str], *, security: KafkaSecurity | None = None) -> bool:
     """Return whether a broker at one of the addresses takes requests now."""
+    connection = connection_settings(security or KafkaSecurity(), CONNECT_TIMEOUT_S)
     try:
-        admin = connected(KafkaAdminClient, _connection(bootstrap, KafkaSecurity(), 2.0))
+        admin = connected(KafkaAdminClient, bootstrap, connection)
     except kafka_errors.KafkaError:
         return False
     try:
@@ -276,24 +284,6 @@ def answers(bootstrap: Sequence[str]) -> bool:
         return False
     finally:
         admin.close()
-
-
-def _connection(
-    bootstrap: Sequence[str], security: KafkaSecurity, timeout_s: float
-) -> dict[str, object]:
-    password = security.password
-    return {
-        "bootstrap_servers": list(bootstrap),
-        "bootstrap_timeout_ms": round(_CONNECT_TIMEOUT_S * 1000),
-        "request_timeout_ms": round(timeout_s * 1000),
-        "reconnect_backoff_max_ms": 1000,
-        "client_id": "clearway",
-        "security_protocol": security.protocol,
-        "ssl_context": security.tls_context(),
-        "sasl_mechanism": security.sasl_mechanism,
-        "sasl_plain_username": security.username,
-        "sasl_plain_password": None if password is None else password.reveal(),
-    }
 
 
 def _partition_numbers(admin: KafkaAdminClient, topic: str) -> list[int]:

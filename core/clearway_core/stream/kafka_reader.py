@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.net.compat import KafkaNetClient
 
 from clearway_core.clock import from_ms
 from clearway_core.errors import SourceUnavailable
+from clearway_core.stream.kafka_connection import connected
 from clearway_core.stream.log import StoredMessage, TopicPartition, behind_the_end
 
 _UNREACHABLE_AFTER_S = 30.0
@@ -26,46 +25,41 @@ _FETCH_BYTES = 16 * 1024 * 1024
 
 _READ_MESSAGES = 200
 
-_Client = TypeVar("_Client")
 
-
-def connected(
-    client: Callable[..., _Client], connection: Mapping[str, object], **settings: object
-) -> _Client:
-    """Return a connected client, and leave no thread behind when there is no broker.
-
-    kafka-python starts a thread before its first contact and forgets it when that fails: a gateway
-    without network would collect one thread per attempt.
-    """
-    started: list[KafkaNetClient] = []
-
-    def start(**given: object) -> KafkaNetClient:
-        started.append(KafkaNetClient(**given))
-        return started[-1]
-
-    try:
-        return client(**connection, **settings, kafka_client=start)
-    except BaseException:
-        for network in started:
-            network.close()
-        raise
+def reading_consumer(bootstrap: Sequence[str], connection: Mapping[str, object]) -> KafkaConsumer:
+    """Return a consumer without group, which commits nothing and creates nothing."""
+    return connected(
+        KafkaConsumer,
+        bootstrap,
+        connection,
+        group_id=None,
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        auto_offset_reset="none",
+        fetch_max_bytes=_FETCH_BYTES,
+        max_poll_records=_READ_MESSAGES,
+    )
 
 
 class KafkaReader:
-    """A consumer with assigned partitions that seeks only where it is asked to jump."""
+    """Reads assigned partitions; seeks only where it is asked to jump.
 
-    def __init__(self, connection: Mapping[str, object], timeout_s: float) -> None:
+    Parameters
+    ----------
+    consumer
+        From `reading_consumer`.
+    timeout_s
+        How long one question to the broker may take. [s]
+    is_alive
+        Asks the broker itself whether it is there.
+    """
+
+    def __init__(
+        self, consumer: KafkaConsumer, timeout_s: float, is_alive: Callable[[], bool]
+    ) -> None:
+        self._consumer = consumer
         self._timeout_ms = round(timeout_s * 1000)
-        self._consumer = connected(
-            KafkaConsumer,
-            connection,
-            group_id=None,
-            enable_auto_commit=False,
-            allow_auto_create_topics=False,
-            auto_offset_reset="none",
-            fetch_max_bytes=_FETCH_BYTES,
-            max_poll_records=_READ_MESSAGES,
-        )
+        self._is_alive = is_alive
         self._next: dict[TopicPartition, int] = {}
         self._alive_at_s = self._checked_at_s = time.monotonic()
 
@@ -88,7 +82,7 @@ class KafkaReader:
         if messages:
             self._alive_at_s = self._checked_at_s = time.monotonic()
         else:
-            self._check_alive(list(positions))
+            self._check_alive()
         return messages
 
     def first_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -131,17 +125,17 @@ class KafkaReader:
             if offset < firsts[where]:
                 self._consumer.seek(KafkaPartition(*where), firsts[where])
 
-    def _check_alive(self, partitions: Sequence[TopicPartition]) -> None:
+    def _check_alive(self) -> None:
+        """Ask the broker itself now and then: kafka-python answers "nothing new" for a dead one."""
         now_s = time.monotonic()
         if now_s - self._checked_at_s < _ALIVE_CHECK_S:
             return
-        self._checked_at_s = now_s
-        try:
-            self.end_offsets(partitions[:1])
+        if self._is_alive():
             self._alive_at_s = time.monotonic()
-        except kafka_errors.KafkaError:
-            if now_s - self._alive_at_s >= _UNREACHABLE_AFTER_S:
-                raise
+        elif now_s - self._alive_at_s >= _UNREACHABLE_AFTER_S:
+            message = f"no answer for {_UNREACHABLE_AFTER_S:g} s"
+            raise kafka_errors.KafkaConnectionError(message)
+        self._checked_at_s = time.monotonic()
 
 
 def _stored(record: ConsumerRecord) -> StoredMessage:
