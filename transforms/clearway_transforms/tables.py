@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 from clearway_core.contracts.field import Contract
+from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake, Table
+from clearway_core.schema import polars_schema
+
+from clearway_transforms.speed import space_mean_kmh
 
 BEFORE_DAY = timedelta(minutes=75)
 """The hour before midnight settles which legs cross it, and a little before that its first fix."""
 
 AFTER_DAY = timedelta(minutes=20)
 """A leg that begins before midnight, and a halt around it, end within this."""
-
-CELL_ORDER = ("h3_cell", "window_start", "vehicle_class")
 
 
 def day_start(day: date) -> datetime:
@@ -130,4 +132,39 @@ def replace_days(
             "window_minutes": [window_minutes],
             "window_date": list(days),
         },
+    )
+
+
+def count_rows(counts: Mapping[tuple[date, str, str], int]) -> pl.DataFrame:
+    """Return counts by day, subject and name as rows of ``cleaning_counts``, in order."""
+    rows = [(*key, number) for key, number in sorted(counts.items())]
+    return pl.DataFrame(rows, schema=polars_schema(LAKE_CONTRACTS["cleaning_counts"]), orient="row")
+
+
+def n_providers(lake: Lake) -> pl.LazyFrame:
+    """Return, as one value, how many providers the data have ever held.
+
+    From the counts, which stay when raw GPS and vehicle travel are deleted.
+    """
+    providers = lake.table("cleaning_counts").scan().filter(pl.col("subject") == "provider")
+    return providers.select(pl.col("name").n_unique().cast(pl.Int64))
+
+
+def most_vehicles(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
+    """Return, as one value, the most distinct pseudonyms of one epoch that moved."""
+    return (
+        vehicle_travel.filter(pl.col("duration_ms") > 0)
+        .group_by("pseudonym_epoch")
+        .agg(n=pl.struct("provider", "vehicle").n_unique().cast(pl.Int64))
+        .select(pl.col("n").max())
+    )
+
+
+def totals(cell_travel: pl.LazyFrame) -> pl.LazyFrame:
+    """Return, as one row, how many rows, cells and windows there are, and the mean of them all."""
+    return cell_travel.select(
+        n_rows=pl.len().cast(pl.Int64),
+        n_cells=pl.col("h3_cell").n_unique().cast(pl.Int64),
+        n_windows=pl.col("window_start").n_unique().cast(pl.Int64),
+        city_mean_kmh=space_mean_kmh(pl.col("distance_mm").sum(), pl.col("duration_ms").sum()),
     )

@@ -1,0 +1,118 @@
+"""One unit of work: what the vehicles of one bucket drove on one day.
+
+Units do not depend on each other, so they can run one after the other in little memory, or side by
+side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, timedelta
+
+import polars as pl
+from clearway_core.city import City
+
+from clearway_transforms import clean, tables, travel, trips
+from clearway_transforms.parameters import CongestionParameters
+
+Counts = Counter[tuple[date, str, str]]
+"""Counts by day, subject and name, as in ``cleaning_counts``."""
+
+
+def vehicle_travel_of(
+    raw: pl.DataFrame,
+    parameters: CongestionParameters,
+    *,
+    day: date,
+    resolution: int,
+    city: City | None = None,
+) -> tuple[pl.DataFrame, Counts]:
+    """Return what some vehicles drove per cell and 15-minute window of one UTC day, and counts.
+
+    Parameters
+    ----------
+    raw
+        All fixes of those vehicles on that day and around its edges.
+    parameters
+        Thresholds.
+    day
+        UTC day; what falls into windows of other days is left to those.
+    resolution
+        H3 resolution.
+    city
+        For its service area.
+
+    Returns
+    -------
+    tuple
+        Rows of ``vehicle_travel`` but for its constant columns, and the counts of the day's own
+        fixes and of the pairs that end on it.
+    """
+    start = tables.day_start(day)
+    end = start + timedelta(days=1)
+    counts: Counts = Counter()
+    fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
+    paired = trips.pair_fixes(fixes.lazy(), parameters).collect()
+    of_day = paired.filter(pl.col("observed_at").is_between(start, end, closed="left"))
+    counts[day, "fixes", "kept"] += of_day.height
+    _count(counts, day, "pairs", of_day["kind"])
+    legs = travel.counted_legs(paired.lazy(), parameters, resolution).collect()
+    in_day = pl.col("window").is_between(
+        _window_number(start.timestamp()), _window_number(end.timestamp()), closed="left"
+    )
+    sums = travel.add_up(
+        travel.allocate(legs.lazy(), parameters, resolution).filter(in_day),
+        travel.count_fixes(paired.lazy(), resolution).filter(in_day),
+    )
+    return _named(sums, paired.lazy()).collect(), counts
+
+
+def _clean(
+    raw: pl.DataFrame,
+    parameters: CongestionParameters,
+    *,
+    day: date,
+    city: City | None,
+    counts: Counts,
+) -> pl.DataFrame:
+    in_day = pl.col("observed_date") == day
+    of_day = raw.filter(in_day)
+    counts[day, "fixes", "read"] += of_day.height
+    _count(counts, day, "provider", of_day["provider"])
+
+    def kept(marked: pl.LazyFrame) -> pl.DataFrame:
+        rows = marked.collect()
+        _count(counts, day, "left_out", rows.filter(in_day)["fault"])
+        return rows.filter(pl.col("fault").is_null()).drop("fault")
+
+    area = None if city is None else city.service_area_deg
+    fixes = kept(clean.flag_unusable(raw.lazy(), parameters, service_area_deg=area))
+    fixes = kept(clean.flag_duplicates(fixes.lazy()))
+    fixes = kept(clean.flag_repeats(fixes.lazy(), parameters))
+    counts[day, "fixes", "sorted"] += (
+        clean.out_of_order(fixes.lazy().filter(in_day)).collect().item()
+    )
+    return kept(clean.flag_jumps(fixes.lazy(), parameters))
+
+
+def _count(counts: Counts, day: date, subject: str, names: pl.Series) -> None:
+    for name, number in names.drop_nulls().value_counts().iter_rows():
+        counts[day, subject, str(name)] += number
+
+
+def _window_number(unix_s: float) -> int:
+    return round(unix_s * 1000) // travel.WINDOW_MS
+
+
+def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the sums with names and instants in the place of codes and numbers."""
+    vehicles = paired.group_by("vehicle_code").agg(
+        pl.col("provider", "vehicle").first(),
+        pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
+    )
+    instant = pl.from_epoch(pl.col("window") * travel.WINDOW_MS, time_unit="ms")
+    return (
+        sums.join(vehicles, on="vehicle_code", validate="m:1")
+        .with_columns(window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+        .drop("vehicle_code", "window")
+    )
