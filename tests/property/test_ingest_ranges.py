@@ -1,0 +1,64 @@
+"""Received numbers behave as a set of numbers."""
+
+from __future__ import annotations
+
+import polars as pl
+from clearway_ingest.ranges import Counter, Received, Span, Spans
+from hypothesis import given
+from hypothesis import strategies as st
+
+SPAN = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda p: Span(p[0], p[0] + p[1]))
+GW = Counter("gps_ping/1", "gw-1", 1)
+SCHEMA = {
+    "contract": pl.String,
+    "gateway": pl.String,
+    "boot": pl.Int64,
+    "seq_first": pl.Int64,
+    "seq_last": pl.Int64,
+}
+
+
+def _numbers(spans):
+    return [number for span in spans for number in range(span.first, span.last + 1)]
+
+
+@given(st.lists(SPAN, max_size=12))
+def test_adding_spans_returns_exactly_the_numbers_that_were_not_there(spans):
+    held, model = Spans(), set()
+    for span in spans:
+        wanted = sorted(set(_numbers([span])) - model)
+        assert _numbers(held.add(span)) == wanted
+        model.update(wanted)
+        assert _numbers(held) == sorted(model)
+    kept = list(held)
+    # Spans that touch are joined: memory grows with gaps, not with batches.
+    assert all(a.last + 1 < b.first for a, b in zip(kept, kept[1:], strict=False))
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
+def test_each_number_is_new_once_in_any_order_and_batch(batches):
+    received, model = Received(pl.DataFrame(schema=SCHEMA)), set()
+    for seq in batches:
+        wanted = []
+        for number in seq:
+            wanted.append(number not in model)
+            model.add(number)
+        taken = received.take(0, GW, seq)
+        assert taken.pick(wanted) == [True] * sum(wanted)
+        assert taken.pick(seq) == [n for n, new in zip(seq, wanted, strict=True) if new]
+        assert sorted(_numbers(taken.spans)) == sorted(taken.pick(seq))
+
+
+@given(st.lists(SPAN, max_size=12), st.lists(st.integers(0, 60), max_size=20, unique=True))
+def test_committed_ranges_are_known_in_whatever_pieces_they_were_written(spans, seq):
+    rows = [(*GW, *span) for span in spans] + [(*GW._replace(boot=2), 0, 100)]
+    received = Received(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
+    known = set(_numbers(spans))
+    assert list(received.take(0, GW, seq).pick(seq)) == [n for n in seq if n not in known]
+
+
+def test_partitions_do_not_see_what_others_have_not_committed():
+    received = Received(pl.DataFrame(schema=SCHEMA))
+    assert received.take(0, GW, [1, 2]).mask is None
+    assert received.take(1, GW, [1, 2]).mask is None
+    assert received.take(0, GW, [1, 2]).mask == [False, False]
