@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.datum import to_wgs84
+
 from clearway_edge.checks import Flags, check_ranges
 from clearway_edge.privacy import Pseudonymiser
 from clearway_edge.profile import (
@@ -119,7 +120,8 @@ class Converter:
             raw = kept.of(chunk.columns[flag_rule.column])
             columns[flag_rule.name] = self._truth(flag_rule, raw, work)
         if vehicles is not None and self._pseudonyms is not None:
-            masked, epochs = self._pseudonyms.mask(kept.of(vehicles), instants_ms)
+            providers = cast("list[str | None]", columns["provider"])
+            masked, epochs = self._pseudonyms.mask(providers, kept.of(vehicles), instants_ms)
             columns["vehicle"], columns["pseudonym_epoch"] = masked, epochs
         return self._finish(work, kept.of(chunk.seq), columns)
 
@@ -282,7 +284,7 @@ class Converter:
         return [None if text is None else mapping.get(text, default) for text in texts]
 
     def _truth(self, rule: FlagRule, raw: Sequence[object], work: _Work) -> list[bool | None]:
-        meanings = {text: True for text in rule.true_values}
+        meanings = dict.fromkeys(rule.true_values, True)
         meanings.update(dict.fromkeys(rule.false_values, False))
         meanings_or_none = cast("dict[str, bool | None]", meanings)
         values = [meanings_or_none.get(str(value).strip()) for value in raw]

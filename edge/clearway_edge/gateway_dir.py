@@ -13,7 +13,7 @@ from pathlib import Path
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import SourceUnavailable, UsageError
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+GATEWAY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def gateway_dir(data_dir: Path, gateway: str) -> GatewayDir:
     UsageError
         If the name cannot be one.
     """
-    if _NAME.fullmatch(gateway) is None:
+    if GATEWAY_NAME.fullmatch(gateway) is None:
         message = (
             f"a gateway's name has small letters, digits, . _ and -, at most 64, got {gateway!r}"
         )

@@ -5,39 +5,20 @@ from __future__ import annotations
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
 
 import orjson
-
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.stream.batch import Batch, encode
-from clearway_edge.outbox import Account, Parcel, Stream
+
+from clearway_edge.outbox import Account, Outbox, Parcel, Stream
 
 _PAGE_BYTES = 4096
 _STATM = Path("/proc/self/statm")
 
 
-class Spool(Protocol):
-    """What health wants to know of an outbox."""
-
-    @property
-    def unclean_stops(self) -> int:
-        """Starts that found the previous run not closed."""
-        ...
-
-    @property
-    def folder(self) -> Path | None:
-        """Where it writes, or None if it does not."""
-        ...
-
-    def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put. [ms since 1970]"""
-        ...
-
-
 def health_record(
-    about: Stream, account: Account, *, spool: Spool, clock: Clock, settings_hash: str = ""
+    about: Stream, account: Account, *, spool: Outbox, clock: Clock, settings_hash: str = ""
 ) -> dict[str, object]:
     """Return the health record of one stream.
 
@@ -80,7 +61,7 @@ def health_record(
 
 
 def health_parcel(
-    gateway: str, about: Stream, account: Account, *, outbox: Spool, seq: int, clock: Clock
+    gateway: str, about: Stream, account: Account, *, outbox: Outbox, seq: int, clock: Clock
 ) -> Parcel:
     """Return the health record of a replayed file, under the file's own identity."""
     record = health_record(about, account, spool=outbox, clock=clock)
@@ -108,7 +89,7 @@ def parcel_of(
 
 
 def resident_bytes() -> int | None:
-    """Return the memory of this process, or None where the system does not tell. [B]"""
+    """Return the memory of this process, or None where the system does not tell [B]."""
     try:
         return int(_STATM.read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import UsageError
 from clearway_core.progress import Progress, silent
+
 from clearway_edge.replaying import FileAccount
 
 MAX_FAULTS = 20
@@ -59,7 +60,7 @@ class GatewayAccount:
         return not self.unfinished and self.spooled == 0
 
 
-def replay(
+def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     files: Sequence[Path],
     profile: str | Path,
     *,
@@ -106,6 +107,7 @@ def replay(
         If another process runs this gateway.
     """
     from clearway_core.stream.address import open_log
+
     from clearway_edge.gateway_dir import gateway_dir
     from clearway_edge.pacing import pace_of
     from clearway_edge.profile import find_profile
@@ -153,3 +155,121 @@ def _notes(notes: Mapping[str, int], prefix: str) -> dict[str, int]:
         for name, count in sorted(notes.items())
         if name.startswith(prefix)
     }
+
+
+def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | None = None) -> None:
+    """Run a gateway until SIGTERM or SIGINT; what it has read is on disk or delivered by then.
+
+    Parameters
+    ----------
+    settings_file
+        The gateway's settings.
+    log_address
+        Overrides ``log.address`` of the settings.
+    clock
+        For tests.
+
+    Raises
+    ------
+    SettingsError
+        If the settings have faults.
+    SourceUnavailable
+        If another process runs this gateway, or its outbox cannot be opened.
+    """
+    import signal
+    import threading
+
+    from clearway_core.stream.address import open_log
+
+    from clearway_edge.running import run_gateway
+    from clearway_edge.settings import read_settings
+
+    settings = read_settings(settings_file)
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        address = log_address or settings.log_address
+        open_here = partial(open_log, address, settings.data_dir)
+        run_gateway(settings, open_here, stop, clock=clock or SystemClock())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check(settings_file: Path) -> Mapping[str, object]:
+    """Return what a gateway would do under its settings; nothing is opened.
+
+    Raises
+    ------
+    SettingsError
+        With every fault of the settings.
+    """
+    from clearway_edge.gateway_dir import gateway_dir
+    from clearway_edge.settings import read_settings
+
+    settings = read_settings(settings_file)
+    return {
+        "gateway": settings.name,
+        "folder": str(gateway_dir(settings.data_dir, settings.name).root),
+        "log": settings.log_address or "embedded",
+        "outbox": "memory" if settings.in_memory else "disk",
+        "outbox_max_bytes": settings.bounds.max_bytes,
+        "sources": [source.name for source in settings.sources],
+        "settings_hash": settings.fingerprint,
+    }
+
+
+def init(settings_file: Path, *, name: str, time_zone: str) -> Path:
+    """Write sample settings for a new gateway and return the file.
+
+    Raises
+    ------
+    UsageError
+        If the file exists already.
+    """
+    from importlib import resources
+
+    text = (resources.files("clearway_edge") / "sample.toml").read_text(encoding="utf-8")
+    text = text.replace('name = "gw-1"', f'name = "{name}"', 1)
+    text = text.replace('time_zone = "Asia/Bangkok"', f'time_zone = "{time_zone}"', 1)
+    try:
+        settings_file.parent.mkdir(parents=True, exist_ok=True)
+        with settings_file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        message = f"{settings_file} exists already: edit it, or give another path"
+        raise UsageError(message) from error
+    return settings_file
+
+
+def status(data_dir: Path) -> list[Mapping[str, object]]:
+    """Return the books of every gateway that has an outbox in the data folder.
+
+    The outbox is read beside a running gateway and not changed.
+    """
+    from clearway_core.data_dir import DataDir
+
+    from clearway_edge.gateway_status import read_status
+
+    folders = sorted(DataDir(data_dir).gateways.glob("*/outbox.sqlite"))
+    return [read_status(file) for file in folders]
+
+
+def speed_of(text: str) -> float | None:
+    """Return the speed that a person wrote: None for ``max``, else how many times real time.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        message = f"--speed is max or a number of times real time, got {text!r}"
+        raise UsageError(message) from None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 EVICTED_SIZE = "outbox_full"
@@ -139,6 +140,30 @@ def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
 class Outbox(Protocol):
     """Where batches wait; safe to use from several threads."""
 
+    @property
+    def unclean_stops(self) -> int:
+        """Starts that found the previous run not closed."""
+        ...
+
+    @property
+    def set_aside(self) -> int:
+        """Damaged files that were renamed and replaced."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder on whose disk the batches lie, or None."""
+        ...
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Payload bytes that wait [B]."""
+        ...
+
+    def oldest_created_at_ms(self) -> int | None:
+        """Return when the oldest waiting batch was put, or None [ms since 1970]."""
+        ...
+
     def put(self, parcel: Parcel) -> None:
         """Keep a batch and its counts, durably and together.
 
@@ -167,4 +192,24 @@ class Outbox(Protocol):
 
     def account(self, stream: Stream) -> Account:
         """Return the books of one stream."""
+        ...
+
+    def streams(self) -> Sequence[Stream]:
+        """Return every stream that has books here."""
+        ...
+
+    def next_seq(self, stream: Stream) -> int:
+        """Return the first number that a stream has not given yet."""
+        ...
+
+    def forget(self, stream: Stream) -> None:
+        """Close the books of a stream, if nothing of it waits any more."""
+        ...
+
+    def expire(self) -> int:
+        """Drop batches that are older than the bound; return how many records."""
+        ...
+
+    def close(self) -> None:
+        """Mark a clean stop."""
         ...

@@ -1,4 +1,4 @@
-"""How fast a replay goes: as fast as it can, so many rows a second, or in the rhythm of the data."""
+"""How fast a replay goes: at once, so many rows a second, or in the rhythm of the data."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Protocol
 
 import orjson
-
 from clearway_core.clock import Clock
 from clearway_core.errors import UsageError
+
 from clearway_edge.convert import Converted
 from clearway_edge.sources.files import CHUNK_ROWS
 
@@ -21,6 +21,10 @@ SLICE_S = 1.0
 """Records of so much waiting time leave together: one message a second, not one a record. [s]"""
 
 MAX_FAULTS = 20
+
+NOTHING = Converted(
+    seq=(), columns={}, read=0, dropped=Counter(), nulled=Counter(), flagged=Counter(), faults=()
+)
 
 
 class Pace(Protocol):
@@ -58,7 +62,8 @@ class RowsPerSecond:
         """Yield each chunk when the records before it had their time."""
         start_s = self._clock.monotonic_s()
         done = 0
-        for chunk in chunks:
+        rows = max(1, int(self._rows_per_s * SLICE_S))
+        for chunk in chain.from_iterable(_sliced(each, rows) for each in chunks):
             wait_s = start_s + done / self._rows_per_s - self._clock.monotonic_s()
             if wait_s > 0:
                 self._clock.sleep(wait_s)
@@ -104,15 +109,7 @@ class InTime:
     ) -> tuple[list[str], Converted]:
         db.execute("create table row (at integer, seq integer, wire blob)")
         names: dict[str, None] = {}
-        rest = Converted(
-            seq=(),
-            columns={},
-            read=0,
-            dropped=Counter(),
-            nulled=Counter(),
-            flagged=Counter(),
-            faults=[],
-        )
+        rest = NOTHING
         for chunk in chunks:
             names.update(dict.fromkeys(chunk.columns))
             labels = list(chunk.columns)
@@ -164,6 +161,24 @@ def pace_of(*, rows_per_s: float | None, speed: float | None, scratch: Path, clo
     if speed is not None:
         return InTime(speed, scratch, clock)
     return AtOnce() if rows_per_s is None else RowsPerSecond(rows_per_s, clock)
+
+
+def _sliced(chunk: Converted, rows: int) -> Iterator[Converted]:
+    """Yield a chunk in parts of at most `rows` records; the first carries the counts."""
+    rest = _with_counts(NOTHING, chunk)
+    for start in range(0, max(len(chunk.seq), 1), rows):
+        part = slice(start, start + rows)
+        seq = chunk.seq[part]
+        counts = rest if start == 0 else NOTHING
+        yield Converted(
+            seq=seq,
+            columns={name: values[part] for name, values in chunk.columns.items()},
+            read=len(seq) + counts.read,
+            dropped=counts.dropped,
+            nulled=counts.nulled,
+            flagged=counts.flagged,
+            faults=counts.faults,
+        )
 
 
 def _with_counts(rest: Converted, chunk: Converted) -> Converted:

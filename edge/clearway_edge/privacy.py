@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from clearway_core.clock import Clock, SystemClock, from_ms
+from clearway_core.contracts.wire import GPS_PING
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ such a slot share their epoch."""
 _MAX_CACHED_NAMES = 50_000
 _LATEST_MS = 4_102_444_800_000
 _SUFFIX = ".key"
+_PROVIDER = re.compile(GPS_PING.field("provider").pattern or "")
+_UNKNOWN_PROVIDER = "_unknown"
 
 
 def pseudonym(key: bytes, vehicle: str, epoch: str) -> str:
@@ -90,8 +94,17 @@ class KeyRing:
         self._retention = retention
 
     def key(self, provider: str, epoch: str) -> bytes:
-        """Return the key of an epoch, made and on disk before it is used for the first time."""
-        file = self._folder / provider / f"{epoch}{_SUFFIX}"
+        """Return the key of an epoch, made and on disk before it is used for the first time.
+
+        Parameters
+        ----------
+        provider
+            A name that is none (it came from a file's column) shares the keys of the unknown.
+        epoch
+            Local date.
+        """
+        known = provider if _PROVIDER.fullmatch(provider) else _UNKNOWN_PROVIDER
+        file = self._folder / known / f"{epoch}{_SUFFIX}"
         try:
             return _checked(file, bytes.fromhex(file.read_text(encoding="ascii")))
         except FileNotFoundError:
@@ -143,52 +156,59 @@ class KeyRing:
 
 
 class Pseudonymiser:
-    """Masks vehicles of one provider, a column at a time.
+    """Masks vehicles, a column at a time.
 
     Parameters
     ----------
     keys
         The gateway's keys.
-    provider
-        Who operates the vehicles.
     zone
         Whose 04:00 turns the epoch.
     """
 
-    def __init__(self, keys: KeyRing, provider: str, zone: ZoneInfo) -> None:
+    def __init__(self, keys: KeyRing, zone: ZoneInfo) -> None:
         self._keys = keys
-        self._provider = provider
         self._zone = zone
-        self._epochs: dict[str, _Names] = {}
-        self._slots: dict[int, _Names] = {}
+        self._epochs: dict[tuple[str, str], _Names] = {}
+        self._slots: dict[tuple[str, int], _Names] = {}
 
     def mask(
-        self, vehicles: Sequence[str], instants_ms: Sequence[int]
+        self,
+        providers: Sequence[str | None],
+        vehicles: Sequence[str],
+        instants_ms: Sequence[int],
     ) -> tuple[list[str], list[str]]:
         """Return the pseudonym and the epoch of each record.
 
         Parameters
         ----------
+        providers
+            Who operates each vehicle; two fleets may use the same names.
         vehicles
             Raw names; they are not kept beyond this object's memory.
         instants_ms
             When each was observed. [ms since 1970]
         """
-        slots = [instant // _SLOT_MS for instant in instants_ms]
+        slots = [
+            (provider or "", instant // _SLOT_MS)
+            for provider, instant in zip(providers, instants_ms, strict=True)
+        ]
         for slot in set(slots) - self._slots.keys():
-            self._slots[slot] = self._names(epoch_of(slot * _SLOT_MS, self._zone))
+            epoch = epoch_of(slot[1] * _SLOT_MS, self._zone)
+            self._slots[slot] = self._names(slot[0], epoch)
         names = [self._slots[slot] for slot in slots]
         masked = [known[vehicle] for known, vehicle in zip(names, vehicles, strict=True)]
         epochs = [known.epoch for known in names]
-        if sum(map(len, self._epochs.values())) > _MAX_CACHED_NAMES:
+        if sum(map(len, self._epochs.values())) + len(self._slots) > _MAX_CACHED_NAMES:
             self._epochs.clear()
             self._slots.clear()
         return masked, epochs
 
-    def _names(self, epoch: str) -> _Names:
-        if epoch not in self._epochs:
-            self._epochs[epoch] = _Names(self._keys.key(self._provider, epoch), epoch)
-        return self._epochs[epoch]
+    def _names(self, provider: str, epoch: str) -> _Names:
+        where = (provider, epoch)
+        if where not in self._epochs:
+            self._epochs[where] = _Names(self._keys.key(provider, epoch), epoch)
+        return self._epochs[where]
 
 
 class _Names(dict[str, str]):

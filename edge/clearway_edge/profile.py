@@ -14,6 +14,10 @@ from clearway_core.errors import UsageError
 
 PROFILE_SUFFIX = ".toml"
 
+PUBLIC_CLASSES = frozenset({"taxi", "bus"})
+"""Vehicles whose trips begin and end where their passengers or timetables want: no home of the
+driver's shows in them, so that their trip ends stay."""
+
 
 class FileKind(StrEnum):
     """What a file is made of; gzip is recognised by its first bytes, whatever the kind."""

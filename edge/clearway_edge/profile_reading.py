@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from clearway_core.clock import to_ms
@@ -14,7 +15,9 @@ from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
 from clearway_core.errors import UnknownUnit
 from clearway_core.settings import Section, open_toml, raise_faults
 from clearway_core.units import kmh_per
+
 from clearway_edge.profile import (
+    PUBLIC_CLASSES,
     Ambiguous,
     Datum,
     Era,
@@ -63,7 +66,7 @@ def read_profile(file: Path) -> SourceProfile:
         numbers=numbers,
         texts=texts,
         flags=flags,
-        trip_ends=_privacy(top, is_gps=is_gps),
+        trip_ends=_privacy(top, texts, is_gps=is_gps),
     )
     top.finish()
     _check_columns(top, profile)
@@ -220,6 +223,8 @@ def _vehicles(top: Section, layout: FileFormat) -> Parts:
 
 
 def _provider(top: Section) -> TextRule:
+    if "provider_column" in top:
+        return TextRule(name="provider", column=top.text("provider_column"))
     name = top.text("provider")
     pattern = GPS_PING.field("provider").pattern or ""
     if name and re.fullmatch(pattern, name) is None:
@@ -249,7 +254,7 @@ def _speed(section: Section) -> NumberRule:
         section.fault("unit", "give either one unit or [[speed.era]] tables, not both")
     scale = 1.0 if eras else _speed_scale(section)
     ordered = sorted(eras, key=lambda era: era.from_ms)
-    if any(a.until_ms > b.from_ms for a, b in zip(ordered, ordered[1:], strict=False)):
+    if any(a.until_ms > b.from_ms for a, b in pairwise(ordered)):
         section.fault("era", "eras overlap: an instant must have one unit")
     rule = NumberRule(
         name="speed_kmh",
@@ -359,9 +364,12 @@ def _check_channels(top: Section, contract: Contract, names: Sequence[str]) -> N
         top.fault("channels", "a channel is given twice")
 
 
-def _privacy(top: Section, *, is_gps: bool) -> TripEnds:
+def _privacy(top: Section, texts: Sequence[TextRule], *, is_gps: bool) -> TripEnds:
     section = top.section("privacy")
-    default = TripEnds.KEEP
+    vehicle_class = next((rule.constant for rule in texts if rule.name == "vehicle_class"), None)
+    # Where a private car starts and ends is somebody's home: without a word, that is cut.
+    public = not is_gps or vehicle_class in PUBLIC_CLASSES
+    default = TripEnds.KEEP if public else TripEnds.CUT
     ends = section.text("trip_ends", default, allowed=tuple(TripEnds)) if is_gps else default
     section.finish()
     return TripEnds(ends) if ends in tuple(TripEnds) else default

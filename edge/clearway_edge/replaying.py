@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import SystemRandom
 
 from clearway_core.clock import Clock
 from clearway_core.contracts.wire import AIR_READING, WIRE_CONTRACTS
@@ -16,6 +17,7 @@ from clearway_core.identity import new_boot, replay_boot
 from clearway_core.progress import Progress
 from clearway_core.stream.batch import Batch, encode
 from clearway_core.stream.log import Log
+
 from clearway_edge.convert import Converted, Converter
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir
@@ -23,11 +25,12 @@ from clearway_edge.health import health_parcel
 from clearway_edge.outbox import DAMAGED, Account, Bounds, Parcel, Stream, WhenFull
 from clearway_edge.pacing import Pace
 from clearway_edge.privacy import KeyRing, Pseudonymiser
-from clearway_edge.profile import SourceProfile
+from clearway_edge.profile import SourceProfile, TripEnds
 from clearway_edge.sources.chunk import RawChunk
 from clearway_edge.sources.files import CHUNK_ROWS, read_chunks
 from clearway_edge.sources.polylines import unroll
 from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.trip_ends import TripEndCutter
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +129,7 @@ class Replay:
             self._tell_health(readings)
             self._drain()
             accounts = [self._close_books(reading) for reading in readings]
+            self._forget_old_runs()
         finally:
             stop.set()
             self._forwarder.wake()
@@ -144,15 +148,7 @@ class Replay:
             stream = Stream(contract=profile.contract, boot=boot, run=new_boot())
             reading = _Reading(file, stream)
             readings.append(reading)
-            before, total = sum(sizes[:number]), sum(sizes)
-            read = sum(other.n_read for other in readings)
-
-            def advance(
-                done: int, before: int = before, read: int = read, here: _Reading = reading
-            ) -> None:
-                note = f"{read + here.n_read:,} records, {here.file.name}"
-                progress(before + done, total, note)
-
+            advance = _Advance(progress, readings, before=sum(sizes[:number]), total=sum(sizes))
             try:
                 self._read(reading, profile, pace, advance)
             except (SourceUnavailable, OutboxFull) as error:
@@ -170,15 +166,17 @@ class Replay:
     ) -> None:
         converter = Converter(profile, self._pseudonyms(profile))
         chunks = _raw_chunks(reading.file, profile, advance)
-        for converted in pace.paced(map(converter.convert, chunks)):
+        converted_chunks: Iterator[Converted] = map(converter.convert, chunks)
+        if profile.trip_ends is TripEnds.CUT:
+            converted_chunks = TripEndCutter(SystemRandom()).cut(converted_chunks)
+        for converted in pace.paced(converted_chunks):
             self._put(reading, converted, profile.contract)
         reading.complete = True
 
     def _pseudonyms(self, profile: SourceProfile) -> Pseudonymiser | None:
         if profile.contract == AIR_READING.identifier:
             return None
-        provider = next(rule.constant for rule in profile.texts if rule.name == "provider")
-        return Pseudonymiser(self._keys, provider or "", profile.time_zone)
+        return Pseudonymiser(self._keys, profile.time_zone)
 
     def _put(self, reading: _Reading, converted: Converted, contract: str) -> None:
         payload = b""
@@ -246,13 +244,17 @@ class Replay:
                     )
                 )
 
+    def _forget_old_runs(self) -> None:
+        """Forget the books of replays that were killed, once nothing of theirs waits."""
+        for stream in self._outbox.streams():
+            self._outbox.forget(stream)
+
     def _close_books(self, reading: _Reading) -> FileAccount:
         account = self._outbox.account(reading.stream)
         lost = reading.n_read - account.read
         if lost:
             # The outbox's file was damaged meanwhile and set aside, with its books.
             account = account.plus(Account(read=lost, dropped={DAMAGED: lost}))
-        self._outbox.forget(reading.stream)
         return FileAccount(
             file=reading.file,
             boot=reading.stream.boot,
@@ -261,6 +263,24 @@ class Replay:
             faults=tuple(reading.faults),
             error=reading.error,
         )
+
+
+class _Advance:
+    """Tells how far the reading of several files is."""
+
+    def __init__(
+        self, progress: Progress, readings: Sequence[_Reading], *, before: int, total: int
+    ) -> None:
+        self._progress = progress
+        self._readings = readings
+        self._before = before
+        self._total = total
+
+    def __call__(self, done: int) -> None:
+        """Tell the position in the file that is being read [B]."""
+        n_read = sum(reading.n_read for reading in self._readings)
+        note = f"{n_read:,} records, {self._readings[-1].file.name}"
+        self._progress(self._before + done, self._total, note)
 
 
 class _Patience:

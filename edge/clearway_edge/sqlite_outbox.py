@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull, SourceUnavailable
+
 from clearway_edge.outbox import (
     DAMAGED,
     EVICTED_AGE,
@@ -76,6 +77,8 @@ class SqliteOutbox:
         self._bounds = bounds or Bounds()
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
+        self._bytes = 0
+        self._stale = False
         self._db = self._open()
         was_running = self._state(_RUNNING) == 1
         with self._db:
@@ -102,12 +105,12 @@ class SqliteOutbox:
 
     @property
     def waiting_bytes(self) -> int:
-        """Payload bytes that wait. [B]"""
+        """Payload bytes that wait [B]."""
         with self._lock:
             return self._bytes
 
     def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put, or None if none waits. [ms since 1970]"""
+        """Return when the oldest waiting batch was put, or None if none waits [ms since 1970]."""
         with self._lock:
             row = self._db.execute("select min(created_at_ms) from batch").fetchone()
         return None if row[0] is None else int(row[0])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LogOption
-from clearway_core.errors import UsageError
 
 if TYPE_CHECKING:
     from clearway_edge.jobs import GatewayAccount
@@ -20,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
 
-def replay(
+def replay(  # noqa: PLR0917 -- options of a command
     files: Annotated[list[Path], typer.Argument(help="Recorded files.", show_default=False)],
     profile: Annotated[
         str,
@@ -46,8 +45,9 @@ def replay(
     Says how many records were read, delivered, spooled (they wait in the outbox) and dropped, by
     reason. Replaying the same file again adds nothing to the lake.
     """
-    from clearway_cli.output import bar, say_error, say_json
     from clearway_edge import jobs
+
+    from clearway_cli.output import bar, say_error, say_json
 
     with bar("Replaying", quiet=as_json) as progress:
         account = jobs.replay(
@@ -56,7 +56,7 @@ def replay(
             data_dir=data_dir,
             log_address=log,
             gateway=gateway,
-            speed=_speed(speed),
+            speed=jobs.speed_of(speed),
             progress=progress,
         )
     if as_json:
@@ -72,16 +72,6 @@ def replay(
                 "the log did not take them: bring the log back and replay again, nothing doubles"
             )
         raise typer.Exit(1)
-
-
-def _speed(text: str) -> float | None:
-    if text == "max":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        message = f"--speed is max or a number of times real time, got {text!r}"
-        raise UsageError(message) from None
 
 
 def _say(account: GatewayAccount) -> None:

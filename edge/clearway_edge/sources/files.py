@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, cast
 
 import orjson
-
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
+
 from clearway_edge.profile import FileFormat, FileKind, SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
 
@@ -62,7 +62,7 @@ def read_chunks(
             yield from reader(counted, file, profile, rows)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         message = (
-            f"{file} cannot be read to its end ({error or 'it breaks off'}): "
+            f"{file} cannot be read to its end ({error}): "
             "records before that are kept; get the file again and replay it, nothing doubles"
         )
         raise SourceUnavailable(message) from error
@@ -143,8 +143,8 @@ def _archive_chunks(
             # Never the member's name: it is the vehicle.
             table.place = f"{file}: member {number}"
             table.vehicle = found["vehicle"] if found is not None else None
-            inside = io.BufferedReader(_Member(cast("IO[bytes]", content)), 1 << 16)
-            lines = _text_lines(unzipped(cast("IO[bytes]", inside)), profile.format)
+            inside = io.BufferedReader(_Member(content), 1 << 16)
+            lines = _text_lines(unzipped(inside), profile.format)
             for part in table.parts(lines, rows):
                 yield from table.chunks(part)
     if number == 0:
