@@ -99,7 +99,10 @@ def write_pack(plan: Plan, results: Path, folder: Path, *, seed: int) -> None:
     _write_csv(folder / "population.csv", header, people)
     sites = [(name, *lon_lat_deg(*point)) for name, point in gateways(plan).items()]
     _write_csv(folder / "gateway_sites.csv", ("gateway", "lon_deg", "lat_deg"), sites)
-    holidays = (("2026-01-01", "New Year (synthetic)"), ("2026-04-13", "Water Festival (synthetic)"))
+    holidays = (
+        ("2026-01-01", "New Year (synthetic)"),
+        ("2026-04-13", "Water Festival (synthetic)"),
+    )
     _write_csv(folder / "holidays.csv", ("date", "name"), holidays)
 
 

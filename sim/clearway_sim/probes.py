@@ -61,7 +61,7 @@ def read_rides(file: Path) -> pl.DataFrame:
 
 
 def probes(fixes: pl.DataFrame, rides: pl.DataFrame, *, seed: int) -> pl.DataFrame:
-    """Return the probe file: noisy positions, speeds, provider and occupancy.
+    """Return what the fleets report: noisy positions, speeds, provider and occupancy.
 
     Parameters
     ----------
@@ -111,6 +111,12 @@ def _with_faults(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return pl.concat([faulty.drop("row"), doubled]).sort("t", "vid", maintain_order=True)
 
 
-def write_probes(frame: pl.DataFrame, file: Path) -> None:
-    """Write the probe file as small as Parquet gets it."""
-    frame.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
+def write_probes(frame: pl.DataFrame, folder: Path) -> list[Path]:
+    """Write one file per provider, as small as Parquet gets them, and return their paths."""
+    files = []
+    for provider in sorted({fleet.provider for fleet in FLEETS}):
+        file = folder / f"probes_{provider.replace('-', '_')}.parquet"
+        own = frame.filter(provider=provider).drop("provider")
+        own.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
+        files.append(file)
+    return files
