@@ -25,7 +25,7 @@ UNITS = {"pm2_5": "µg/m³", "pm10": "µg/m³", "no2": "ppb", "o3": "ppb", "co":
 RULES = ("duplicate", "sensor_fault", "out_of_range", "channels_disagree", "stuck", "spike")
 """Why a value can be taken out, in the order in which the rules are asked."""
 
-FAULT_FLAGS = ("warm_up", "sensor_error")
+FAULT_FLAGS = ("warming_up", "sensor_error", "observed_at_far_from_clock")
 """Flags of the gateway that make a reading useless."""
 
 _PM = ("pm2_5", "pm10")

@@ -22,7 +22,7 @@ KM_PER_DEGREE = EARTH_RADIUS_M * np.pi / 180_000
 RULES = (
     "zero_position",
     "outside_service_area",
-    "clock_ahead",
+    "wrong_clock",
     "low_accuracy",
     "duplicate",
     "repeated_position",
@@ -59,11 +59,13 @@ def flag_unusable(
     rules = [
         _fault("zero_position", pl.col("lon_deg").eq(0) & pl.col("lat_deg").eq(0)),
         _fault(
-            "clock_ahead",
+            "wrong_clock",
             pl.col("observed_at") - pl.col("received_at")
             > pl.duration(seconds=parameters.max_clock_ahead_s),
         ),
+        _fault("wrong_clock", _flagged("observed_at_far_from_clock")),
         _fault("low_accuracy", pl.col("accuracy_m") > parameters.max_accuracy_m),
+        _fault("low_accuracy", _flagged("hdop_high")),
     ]
     if service_area_deg is not None:
         outside = ~_inside(service_area_deg, parameters.service_area_margin_km)
@@ -222,6 +224,11 @@ def jump_mask(
 
 def _fault(rule: str, condition: pl.Expr) -> pl.Expr:
     return pl.when(condition).then(pl.lit(rule))
+
+
+def _flagged(flag: str) -> pl.Expr:
+    """Return whether the gateway set a flag."""
+    return pl.col("flags").str.split(" ").list.contains(flag)
 
 
 def _inside(area_deg: tuple[float, float, float, float], margin_km: float) -> pl.Expr:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
-from clearway_core.errors import UsageError
+from clearway_core.errors import InsufficientData, UsageError
 
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
@@ -19,17 +20,33 @@ from clearway_cli.options import (
     ResolutionOption,
     WindowOption,
 )
-from clearway_cli.output import bar, say_json, say_table
+from clearway_cli.output import bar, console, say_json, say_table
 
 WINDOW_MINUTES: Mapping[str, int] = {"15m": 15, "1h": 60, "1d": 1440}
 
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", help="Only days from this instant on; ISO 8601, UTC if no offset."),
+    typer.Option(
+        "--from",
+        metavar="INSTANT",
+        help="Only days that records from this instant on can touch; ISO 8601, UTC if no offset.",
+    ),
 ]
 ToOption = Annotated[
-    str | None, typer.Option("--to", help="Only days before this instant; ISO 8601.")
+    str | None,
+    typer.Option("--to", metavar="INSTANT", help="Only days that records before it can touch."),
 ]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        metavar="NAME",
+        help="A shipped calibration such as barkjohn_2021_us, or none; left out, the default of "
+        "each sensor model. The name stands beside every calibrated value.",
+    ),
+]
+
+Values = dict[str, object]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +60,7 @@ def register(app: typer.Typer) -> None:
 
 
 def congestion(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: ResolutionOption = 9,
@@ -50,16 +68,20 @@ def congestion(
     city: CityOption = None,
     time_from: FromOption = None,
     time_to: ToOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Speed, free flow and congestion per cell and window, from GPS fixes."""
+    """Build speed, free flow and congestion per cell and window, from GPS fixes.
+
+    Fixes that cannot be right are left out and counted by rule. Days that are built again replace
+    what was there.
+    """
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_congestion
 
     from clearway_cli.cities import find_city
 
     minutes = window_minutes(window)
-    with bar("Congestion", quiet=json) as progress:
+    with bar("Congestion", quiet=as_json) as progress:
         account = build_congestion(
             open_lake(data_dir, lake),
             resolution=resolution,
@@ -70,48 +92,32 @@ def congestion(
             progress=progress,
         )
     values = asdict(account)
-    if json:
+    if as_json:
         say_json(values)
-        return
-    dropped, legs, days = values.pop("dropped"), values.pop("legs"), values.pop("days")
-    mean = values.pop("city_mean_kmh")
-    say_table("Fixes left out, by rule", dropped)
-    say_table("Pairs of fixes, by kind", legs)
-    say_table(
-        f"Congestion, {days[0]} to {days[-1]}",
-        {
-            "cells": values["n_cells"],
-            "windows": values["n_windows"],
-            "rows": values["n_rows"],
-            "vehicles": values["n_vehicles"],
-            "fixes read": values["n_fixes"],
-            "fixes sorted": values["n_sorted"],
-            "city mean": "no travel" if mean is None else f"{mean:.1f} km/h",
-            "rows that may be published": values["n_releasable"],
-            "rows held back": values["n_suppressed"],
-        },
-    )
+    else:
+        _say_congestion(values)
 
 
 def air(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     city: CityOption = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(help="Calibration to apply, such as barkjohn_2021_us; left out, none."),
-    ] = None,
+    calibration: CalibrationOption = None,
     time_from: FromOption = None,
     time_to: ToOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Hourly values per sensor and pollutant, from raw air readings."""
+    """Build hourly values per sensor and pollutant, from raw air readings.
+
+    Raw and calibrated values stand side by side; an hour with less than 75 % of readings says so.
+    """
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_air
 
     from clearway_cli.cities import find_city
 
-    with bar("Air", quiet=json) as progress:
+    with bar("Air", quiet=as_json) as progress:
         account = build_air(
             open_lake(data_dir, lake),
             city=find_city(city, data_dir),
@@ -121,30 +127,29 @@ def air(
             progress=progress,
         )
     values = asdict(account)
-    if json:
+    if as_json:
         say_json(values)
-        return
-    rejected = values.pop("rejected")
-    say_table("Values left out, by rule", rejected)
-    say_table("Hourly air values", values)
+    else:
+        _say_air(values)
 
 
 def emissions(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: ResolutionOption = 9,
-    window: WindowOption = "15m",
+    window: WindowOption = "1h",
     city: CityOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Traffic emissions per cell and window, from the speeds of `build congestion`."""
+    """Build traffic emissions per cell and window, from the speeds of `build congestion`."""
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
 
     from clearway_cli.cities import find_city
 
     minutes = window_minutes(window)
-    with bar("Emissions", quiet=json) as progress:
+    with bar("Emissions", quiet=as_json) as progress:
         account = build_emissions(
             open_lake(data_dir, lake),
             resolution=resolution,
@@ -152,23 +157,50 @@ def emissions(
             city=find_city(city, data_dir),
             progress=progress,
         )
-    values = account if isinstance(account, Mapping) else asdict(account)
-    if json:
+    values = _plain(account)
+    if as_json:
         say_json(values)
-        return
-    say_table("Emissions", values)
+    else:
+        say_table("Emissions", values)
 
 
 def everything(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: ResolutionOption = 9,
     window: WindowOption = "15m",
     city: CityOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Congestion, air and emissions, one after the other; what has no input is skipped, and said."""
-    raise NotImplementedError
+    """Build congestion, then air, then emissions; what has no input is skipped, and said."""
+    from clearway_core.lake import open_lake
+    from clearway_models.jobs import build_emissions
+    from clearway_transforms.jobs import build_air, build_congestion
+
+    from clearway_cli.cities import find_city
+
+    minutes = window_minutes(window)
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
+    built: dict[str, Values] = {}
+    skipped: dict[str, str] = {}
+    jobs: Mapping[str, Callable[..., object]] = {
+        "congestion": partial(build_congestion, resolution=resolution, window_minutes=minutes),
+        "air": build_air,
+        "emissions": partial(build_emissions, resolution=resolution, window_minutes=minutes),
+    }
+    for name, job in jobs.items():
+        try:
+            with bar(name.capitalize(), quiet=as_json) as progress:
+                account = job(opened, city=pack, progress=progress)
+        except InsufficientData as error:
+            skipped[name] = str(error)
+        else:
+            built[name] = _plain(account)
+    if not built:
+        message = "nothing to build from: " + " ".join(skipped.values())
+        raise InsufficientData(message)
+    _say_all(built, skipped, as_json=as_json)
 
 
 def window_minutes(window: str) -> int:
@@ -201,3 +233,73 @@ def instant(text: str | None) -> datetime | None:
         message = f"an instant looks like 2008-05-21 or 2008-05-21T07:00+07:00, got {text!r}"
         raise UsageError(message) from error
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _plain(account: object) -> Values:
+    if is_dataclass(account) and not isinstance(account, type):
+        return asdict(account)
+    if isinstance(account, Mapping):
+        return {str(name): value for name, value in account.items()}
+    message = f"an account is a dataclass or a mapping, got {type(account).__name__}"
+    raise TypeError(message)
+
+
+def _say_all(built: Mapping[str, Values], skipped: Mapping[str, str], *, as_json: bool) -> None:
+    if as_json:
+        say_json({"built": built, "skipped": skipped})
+        return
+    speak = {"congestion": _say_congestion, "air": _say_air}
+    for name, values in built.items():
+        if name in speak:
+            speak[name](dict(values))
+        else:
+            say_table(name.capitalize(), values)
+    for name, reason in skipped.items():
+        console.print(f"{name}: skipped; {reason}", highlight=False, soft_wrap=True)
+
+
+def _say_congestion(values: Values) -> None:
+    days = _listed(values["days"])
+    mean = values["city_mean_kmh"]
+    say_table("Fixes left out, by rule", _counts(values["dropped"]))
+    say_table("Pairs of fixes, by kind", _counts(values["legs"]))
+    say_table(
+        "Congestion",
+        {
+            "UTC days": f"{days[0]} to {days[-1]}",
+            "fixes read": values["n_fixes"],
+            "fixes kept": values["n_kept"],
+            "of those sorted": values["n_sorted"],
+            "vehicles": values["n_vehicles"],
+            "cells": values["n_cells"],
+            "windows": values["n_windows"],
+            "rows": values["n_rows"],
+            "rows that may be published": values["n_releasable"],
+            "rows held back": values["n_suppressed"],
+            "city mean": f"{mean:.1f} km/h" if isinstance(mean, float) else "no travel",
+        },
+    )
+
+
+def _say_air(values: Values) -> None:
+    days = _listed(values["days"])
+    say_table("Values left out, by rule", _counts(values["rejected"]))
+    say_table("Hours by calibration", _counts(values["calibrations"]))
+    say_table(
+        "Hourly air values",
+        {
+            "UTC days": f"{days[0]} to {days[-1]}",
+            "values read": values["n_values"],
+            "sensors": values["n_sensors"],
+            "hours": values["n_hours"],
+            "of those complete": values["n_complete"],
+        },
+    )
+
+
+def _counts(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, tuple | list) else [value]
