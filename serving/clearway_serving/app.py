@@ -34,6 +34,7 @@ def create_app(
     city: City | None = None,
     internal: bool = False,
     host_names: Sequence[str] = LOOPBACK_NAMES,
+    approval_url: str | None = None,
 ) -> FastAPI:
     """Return the application over one lake.
 
@@ -47,8 +48,12 @@ def create_app(
         Show the newest values without quality gate and release gate, to this machine only.
     host_names
         Names that the server answers to, without port.
+    approval_url
+        Where people approve proposals with their own accounts; the proposal page links to it.
     """
-    site = Site(published=PublishedTables(lake, internal=internal), city=city)
+    site = Site(
+        published=PublishedTables(lake, internal=internal), city=city, approval_url=approval_url
+    )
     app = FastAPI(
         title="Clearway",
         summary="Congestion, air quality and charge proposals of one city. Read only.",

@@ -12,11 +12,12 @@ from clearway_core.lake import Lake
 from clearway_serving.security import LOOPBACK_NAMES, is_loopback
 
 DEFAULT_PORT = 8501
+_WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where the pages are served.
+    """Where the pages are served, and where they point to.
 
     Parameters
     ----------
@@ -24,11 +25,15 @@ class Address:
         Where to listen; port 0 takes any free one.
     names
         Further names that browsers may use for this server, such as that of a proxy.
+    approval_url
+        Where people approve proposals with their own accounts, such as Airflow's; the proposal page
+        links to it.
     """
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     names: tuple[str, ...] = ()
+    approval_url: str | None = None
 
 
 def serve(
@@ -67,12 +72,21 @@ def serve(
             f"alone, not on {address.host}: leave out --host and --host-name"
         )
         raise UsageError(message)
+    if address.approval_url is not None and not address.approval_url.startswith(_WEB):
+        message = f"--approval-url starts with http:// or https://, got {address.approval_url!r}"
+        raise UsageError(message)
     import uvicorn
 
     from clearway_serving.app import create_app
 
     names = (*LOOPBACK_NAMES, *address.names)
-    app = create_app(lake, city=city, internal=internal, host_names=names)
+    app = create_app(
+        lake,
+        city=city,
+        internal=internal,
+        host_names=names,
+        approval_url=address.approval_url,
+    )
     listener = _listen(address.host, address.port)
     if ready is not None:
         shown = address.host if is_loopback(address.host) else "127.0.0.1"

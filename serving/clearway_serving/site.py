@@ -22,10 +22,13 @@ class Site:
         The gated tables.
     city
         The city pack, or None where none was chosen; then times are UTC and nothing has a name.
+    approval_url
+        Where people approve proposals, if known.
     """
 
     published: PublishedTables
     city: City | None
+    approval_url: str | None = None
 
     @property
     def time_zone(self) -> ZoneInfo:

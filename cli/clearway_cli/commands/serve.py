@@ -41,6 +41,14 @@ def serve(
         list[str] | None,
         typer.Option("--host-name", help="Further name that browsers may use; repeatable."),
     ] = None,
+    approval_url: Annotated[
+        str | None,
+        typer.Option(
+            "--approval-url",
+            envvar="CLEARWAY_APPROVAL_URL",
+            help="Address of Airflow, for the link on the proposal page.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the congestion map and the charge proposals, read only, until Ctrl-C.
 
@@ -63,6 +71,8 @@ def serve(
         open_lake(data_dir, lake),
         city=find_city(city, data_dir),
         internal=internal,
-        address=Address(host=host, port=port, names=tuple(host_name or ())),
+        address=Address(
+            host=host, port=port, names=tuple(host_name or ()), approval_url=approval_url
+        ),
         ready=ready,
     )

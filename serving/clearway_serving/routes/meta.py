@@ -33,6 +33,7 @@ def router(site: Site) -> APIRouter:
                 "time_zone": site.time_zone.key,
                 "internal": site.published.internal,
                 "software_version": package_version("clearway"),
+                "approval_url": site.approval_url,
                 "congestion": _congestion(site),
                 "air": _air(site),
                 "gates": {name: _gate(site, name) for name in ("congestion", "air_hourly")},

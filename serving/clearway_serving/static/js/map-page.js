@@ -10,6 +10,7 @@ import { CityClock } from './clock.js';
 import { Day } from './day.js';
 import { byId, element } from './dom.js';
 import { drawLegend } from './legend.js';
+import { drawMasthead } from './masthead.js';
 import { drawMethod } from './method-text.js';
 import { drawHeadline, drawWorst } from './overview.js';
 import { drawProposalCard } from './proposal-card.js';
@@ -130,9 +131,7 @@ function note(text) {
 
 async function main() {
   const [meta, roads] = await Promise.all([read('/api/meta'), read('/api/roads')]);
-  byId('city-name').textContent = meta.city?.name ?? '';
-  byId('synthetic').hidden = !meta.city?.synthetic;
-  byId('internal').hidden = !meta.internal;
+  drawMasthead(meta);
   document.title = meta.city ? `${meta.city.name}: congestion · Clearway` : document.title;
   const page = new MapPage(meta, roads);
   if (meta.congestion.available) {

@@ -1,0 +1,62 @@
+/**
+ * Title, verdict and state of a proposal, and the decisions taken on it.
+ */
+import { byId, element } from './dom.js';
+import { STATE_TEXT, verdictBadge } from './proposal-card.js';
+import { number } from './overview.js';
+
+const DECISION_TEXT = { approved: 'Approved', rejected: 'Rejected', published: 'Published', refused_at_publication: 'Refused at publication' };
+
+/** @param {any} proposal @param {import('./clock.js').CityClock} clock */
+export function drawOpening(proposal, clock) {
+  const { body } = proposal;
+  const holds = (body.missing ?? []).filter((/** @type {any} */ m) => m.effect === 'hold').length;
+  const lead = proposal.verdict === 'hold'
+    ? `${holds === 1 ? 'One thing' : `${holds} things`} that a price must rest on ${holds === 1 ? 'is' : 'are'} missing. What follows is indicative: it shows where the evidence points, and must not be published.`
+    : 'The evidence is sufficient for a proposal. It takes effect only if a person approves it.';
+  const fact = (/** @type {string} */ name, /** @type {string|null} */ text) =>
+    text ? element('div', {}, element('dt', { text: name }), element('dd', { text })) : null;
+  byId('opening').replaceChildren(
+    element('p', { class: 'crumb' }, element('a', { href: '/proposals', text: 'Charge proposals' })),
+    element('h1', { text: proposal.zone_name }),
+    element('div', { class: 'badges' }, verdictBadge(proposal.verdict),
+      element('span', { class: 'badge badge-state', id: 'state', text: STATE_TEXT[/** @type {'held'} */ (proposal.state)] ?? proposal.state })),
+    element('p', { class: 'lead', text: lead }),
+    element('dl', { class: 'short-facts' },
+      fact('Area', body.zone?.area_km2 ? `${number(body.zone.area_km2, 1)} km²` : null),
+      fact('Cells', body.zone?.n_cells ? String(body.zone.n_cells) : null),
+      fact('Way through', body.zone?.mean_crossing_km ? `${number(body.zone.mean_crossing_km, 1)} km` : null),
+      fact('Prices in', proposal.currency ? `${proposal.currency} of ${proposal.price_year}` : null),
+      fact('Made', clock.moment(Date.parse(proposal.created_at)))));
+}
+
+/** @param {any} proposal @param {import('./clock.js').CityClock} clock @param {string|null} approvalUrl */
+export function decisionSteps(proposal, clock, approvalUrl) {
+  const taken = proposal.decisions.map((/** @type {any} */ d) => element('li', {},
+    element('strong', { text: DECISION_TEXT[/** @type {'approved'} */ (d.decision)] ?? d.decision }),
+    element('p', { text: `${clock.moment(Date.parse(d.decided_at))}${d.decided_by ? ` by ${d.decided_by}` : ''}${d.note ? `. ${d.note}` : ''}` })));
+  return element('ol', { class: 'steps' },
+    element('li', {}, element('strong', { text: 'Proposal made' }),
+      element('p', { text: `${clock.moment(Date.parse(proposal.created_at))}, identifier ${proposal.proposal_id}. A proposal is never changed, only superseded.` })),
+    ...taken,
+    nextStep(proposal, approvalUrl));
+}
+
+/** @param {any} proposal @param {string|null} approvalUrl */
+function nextStep(proposal, approvalUrl) {
+  const step = (/** @type {string} */ title, /** @type {string} */ text, /** @type {Node|null} */ link = null) =>
+    element('li', { class: 'next' }, element('strong', { text: title }), element('p', {}, text, link));
+  if (proposal.state === 'held') {
+    return step('No decision is asked for', 'When the missing evidence is there, build again and propose again.');
+  }
+  if (proposal.state === 'waiting') {
+    const link = approvalUrl
+      ? element('a', { href: approvalUrl, rel: 'noreferrer', text: ' Open Airflow' })
+      : null;
+    return step('A person decides', 'Approve or reject it in Airflow, in the waiting run of charge_proposal, with your own account. This page has no accounts and changes nothing.', link);
+  }
+  if (proposal.state === 'approved') {
+    return step('Publication', 'Before it is published, prices are checked against their bounds once more.');
+  }
+  return null;
+}
