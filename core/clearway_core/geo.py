@@ -17,12 +17,12 @@ COARSEST_RESOLUTION = 7
 
 def cell_at(lon_deg: float, lat_deg: float, resolution: int = DEFAULT_RESOLUTION) -> int:
     """Return the H3 cell that holds a position."""
-    return h3.str_to_int(h3.latlng_to_cell(lat_deg, lon_deg, resolution))
+    return int(h3.str_to_int(h3.latlng_to_cell(lat_deg, lon_deg, resolution)))
 
 
 def cell_text(h3_cell: int) -> str:
     """Return the cell as the 15-digit hex text that people and files use."""
-    return h3.int_to_str(h3_cell)
+    return str(h3.int_to_str(h3_cell))
 
 
 def cell_number(text: str) -> int:
@@ -36,17 +36,17 @@ def cell_number(text: str) -> int:
     if not h3.is_valid_cell(text):
         message = f"an H3 cell is a hex text such as 8928308280fffff, got {text!r}"
         raise UsageError(message)
-    return h3.str_to_int(text)
+    return int(h3.str_to_int(text))
 
 
 def resolution_of(h3_cell: int) -> int:
     """Return the H3 resolution of a cell."""
-    return h3.get_resolution(h3.int_to_str(h3_cell))
+    return int(h3.get_resolution(h3.int_to_str(h3_cell)))
 
 
 def parent_of(h3_cell: int, resolution: int) -> int:
     """Return the cell's ancestor at a coarser (or the same) resolution."""
-    return h3.str_to_int(h3.cell_to_parent(h3.int_to_str(h3_cell), resolution))
+    return int(h3.str_to_int(h3.cell_to_parent(h3.int_to_str(h3_cell), resolution)))
 
 
 def centre_of(h3_cell: int) -> tuple[float, float]:
@@ -117,3 +117,9 @@ def distance_m(lon_a_deg: float, lat_a_deg: float, lon_b_deg: float, lat_b_deg: 
         * math.sin(half_lon) ** 2
     )
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(chord))
+
+
+def children_of(h3_cell: int, resolution: int) -> list[int]:
+    """Return the cell's descendants at a finer (or the same) resolution, sorted."""
+    children = h3.cell_to_children(h3.int_to_str(h3_cell), resolution)
+    return sorted(h3.str_to_int(child) for child in children)

@@ -26,7 +26,7 @@ _STATISTICS_COLUMNS = "observed_at"
 _RAW_TABLES = frozenset({"gps_pings", "air_readings", "vehicle_travel", "quarantine"})
 
 _CHECKPOINT_EVERY = 20
-"""Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms over 200."""
+"""Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms in 200."""
 
 
 def open_lake(data_dir: Path, address: str | None = None) -> Lake:
@@ -330,7 +330,7 @@ class Table:
             write_deltalake(
                 delta,
                 rows,
-                mode=mode,  # type: ignore[arg-type]
+                mode=mode,
                 predicate=predicate,
                 commit_properties=properties,
             )

@@ -68,7 +68,8 @@ class Section:
 
     def optional_text(self, key: str) -> str | None:
         """Return a text, or None if the key is absent."""
-        return self.text(key) if key in self._values else self._absent(key)
+        self._asked.add(key)
+        return self.text(key) if key in self._values else None
 
     def number(
         self,
@@ -91,7 +92,8 @@ class Section:
 
     def optional_number(self, key: str) -> float | None:
         """Return a number, or None if the key is absent."""
-        return self.number(key) if key in self._values else self._absent(key)
+        self._asked.add(key)
+        return self.number(key) if key in self._values else None
 
     def whole(self, key: str, default: int | None = None, *, minimum: int = 0) -> int:
         """Return a whole number of at least `minimum`."""
@@ -153,9 +155,6 @@ class Section:
     def _below(self, key: str, values: dict[str, object]) -> Section:
         name = f"{self._name}.{key}" if self._name else key
         return Section(values, file=self._file, name=name, faults=self._faults)
-
-    def _absent(self, key: str) -> None:
-        self._asked.add(key)
 
     def _typed(self, key: str, wanted: type[Value], given: Value | None, default: Value) -> Value:
         self._asked.add(key)

@@ -20,7 +20,7 @@ KMH_PER: Mapping[str, float] = {
 
 
 def kmh_per(unit: str) -> float:
-    """Return how many km/h one of this speed unit is. [km/h]
+    """Return how many km/h one of this speed unit is [km/h].
 
     Raises
     ------

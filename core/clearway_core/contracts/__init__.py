@@ -1,1 +1,1 @@
-"""Records and tables as plain data: the single source of truth for names, types, units and bounds."""
+"""Records and tables as plain data: the only source of names, types, units and bounds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -213,25 +212,9 @@ def _is_within(field: Field, value: float) -> bool:
 
 def _is_date(text: str) -> bool:
     try:
-        date.fromisoformat(text)
+        return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-    return True
-
-
-_WHOLE_RANGES: Mapping[DataType, range] = {
-    DataType.INT32: range(-(2**31), 2**31),
-    DataType.INT64: range(-(2**63), 2**63),
-    DataType.UINT64: range(2**64),
-    DataType.INSTANT: range(-(2**63) // 1000, 2**63 // 1000),  # the lake holds microseconds
-}
-
-
-def _fits(dtype: DataType, value: float) -> bool:
-    """Return whether the type can hold the number: JSON carries more than a column does."""
-    if dtype in _WHOLE_RANGES:
-        return value in _WHOLE_RANGES[dtype]
-    return math.isfinite(value)
 
 
 def _has_type(dtype: DataType, value: object) -> bool:

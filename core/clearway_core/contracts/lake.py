@@ -8,10 +8,10 @@ from clearway_core.contracts.field import Contract, DataType, Field, Rule
 from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING
 
 N_VEHICLE_BUCKETS = 8
-"""Raw GPS is laid out by day and by a hash of the vehicle, so that per-vehicle work never shuffles.
+"""Raw GPS is laid out by day and a hash of the vehicle, so that per-vehicle work never shuffles.
 
-Eight keeps a bucket of a 10-million-fix day near 1.2 million rows (about 200 MB while it is cleaned)
-and the files of a small town's day few.
+Eight keeps a bucket of a 10-million-fix day near 1.2 million rows (about 200 MB while it is
+cleaned) and the files of a small town's day few.
 """
 
 SOURCE_CLASSES = ("observed", "modelled", "none")
@@ -232,16 +232,16 @@ _TRAVEL_SUMS = (
 CLEANING_COUNTS = Contract(
     name="cleaning_counts",
     version=1,
-    description="What cleaning did with each day's fixes: how many it read, left out by which rule, "
-    "and what their pairs were. Kept when raw GPS is deleted.",
+    description="What cleaning did with each day's fixes: how many it read, left out by which "
+    "rule, and what their pairs were. Kept when raw GPS is deleted.",
     fields=(
         _OBSERVED_DATE,
         Field(
             name="subject",
             dtype=DataType.STRING,
             allowed=("fixes", "left_out", "pairs", "provider"),
-            description="What is counted: fixes (read, sorted, kept), fixes left out by rule, pairs "
-            "of fixes by kind, or fixes read by provider.",
+            description="What is counted: fixes (read, sorted, kept), fixes left out by rule, "
+            "pairs of fixes by kind, or fixes read by provider.",
         ),
         _text("name", "Which of them: a rule, a kind or a provider."),
         _count("n", "How many on that day."),
@@ -391,7 +391,7 @@ CONGESTION = Contract(
         _number(
             "congestion_index",
             "1",
-            "1 - observed over free-flow speed.",
+            "Share of speed lost: 1 - observed over free-flow speed.",
             minimum=0,
             maximum=1,
             nullable=True,
@@ -503,7 +503,7 @@ CHARGE_PROPOSALS = Contract(
             name="verdict",
             dtype=DataType.STRING,
             allowed=("propose", "hold"),
-            description="propose, or hold: not enough evidence.",
+            description="Propose, or hold: not enough evidence.",
         ),
         _text("currency", "ISO 4217 code.", nullable=True),
         Field(
