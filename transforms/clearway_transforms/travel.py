@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 import polars_h3
+from clearway_core.contracts.wire import VEHICLE_CLASSES
 
 from clearway_transforms.parameters import CongestionParameters
 from clearway_transforms.sphere import distance_between_m
@@ -19,6 +20,7 @@ from clearway_transforms.trips import COUNTED, HOUR_MS
 BASE_WINDOW_MINUTES = 15
 WINDOW_MS = BASE_WINDOW_MINUTES * 60_000
 
+_GAP_LIMITS_MS = (15_000, 60_000, 120_000)
 _GAP_CLASSES = ("gap_15s_ms", "gap_60s_ms", "gap_120s_ms", "gap_long_ms")
 
 SUMS = (
@@ -33,6 +35,9 @@ SUMS = (
 """Additive columns of ``vehicle_travel``."""
 
 GROUP = ("vehicle_code", "vehicle_class", "h3_cell", "window")
+_PIECE_GROUP = (*GROUP, "sort_of_time")
+
+_CLASS = pl.col("vehicle_class").fill_null("unknown").cast(pl.Enum(VEHICLE_CLASSES))
 
 _INT64_0, _INT64_1 = (pl.lit(number, dtype=pl.Int64) for number in (0, 1))
 
@@ -87,7 +92,7 @@ def counted_legs(
     legs = (
         paired.with_columns(
             end_cell=cell_of("lon_deg", "lat_deg", resolution),
-            vehicle_class=pl.col("vehicle_class").fill_null("unknown"),
+            vehicle_class=_CLASS,
         )
         .with_columns(start_cell=pl.col("end_cell").shift(1), chain=_chain(parameters))
         .filter(pl.col("kind").is_in(COUNTED) & (pl.col("chain") >= 0))
@@ -130,8 +135,8 @@ def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: i
     Returns
     -------
     polars.LazyFrame
-        Pieces with `GROUP` and the sums of ``vehicle_travel`` (``n_pings`` apart). Distance and
-        time of the pieces of a leg add up to the leg's own, exactly.
+        Pieces with `GROUP`, ``sort_of_time``, ``distance_mm``, ``time_ms`` and ``n_legs``.
+        Distance and time of the pieces of a leg add up to the leg's own, exactly.
 
     Notes
     -----
@@ -142,7 +147,7 @@ def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: i
     """
     first = pl.col("start_ms") // WINDOW_MS
     last = (pl.col("end_ms") - 1) // WINDOW_MS
-    legs = legs.with_columns(window=first, crosses=last > first)
+    legs = legs.with_columns(window=first, crosses=last > first, sort_of_time=_sort_of_time())
     whole = legs.filter(~pl.col("crosses")).with_columns(
         part_start_ms="start_ms", part_end_ms="end_ms"
     )
@@ -158,7 +163,7 @@ def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: i
         h3_cell="start_cell", piece=_INT64_0, n_pieces=_INT64_1
     )
     across = _sampled(parts.filter(~still), parameters, resolution)
-    return pl.concat([inside, across], how="diagonal").select(*GROUP, *_piece_sums())
+    return pl.concat([each.select(*_PIECE_GROUP, *_shares()) for each in (_timed(inside), across)])
 
 
 def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
@@ -168,7 +173,7 @@ def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
         paired.filter(counts | counts.shift(-1, fill_value=False))
         .select(
             "vehicle_code",
-            pl.col("vehicle_class").fill_null("unknown"),
+            _CLASS,
             cell_of("lon_deg", "lat_deg", resolution).alias("h3_cell"),
             (pl.col("observed_ms") // WINDOW_MS).alias("window"),
         )
@@ -179,8 +184,9 @@ def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
 
 def add_up(pieces: pl.LazyFrame, fixes: pl.LazyFrame) -> pl.LazyFrame:
     """Return the sums of `SUMS` per vehicle, class, cell and window of all of them."""
+    by_sort = pieces.group_by(_PIECE_GROUP).agg(pl.col("distance_mm", "time_ms", "n_legs").sum())
     return (
-        pl.concat([pieces, fixes], how="diagonal")
+        pl.concat([by_sort.select(*GROUP, *_sums_by_sort()), fixes], how="diagonal")
         .group_by(GROUP)
         .agg(pl.col(name).sum() for name in SUMS)
     )
@@ -259,85 +265,105 @@ def _short_runs(
     return runs.filter(is_path & (gaps < at_least_ms)).unique().implode()
 
 
-def _distance_mm() -> pl.Expr:
-    chord_m = distance_between_m(
+def _chord_m() -> pl.Expr:
+    return distance_between_m(
         pl.col("start_lon_deg"),
         pl.col("start_lat_deg"),
         pl.col("end_lon_deg"),
         pl.col("end_lat_deg"),
     )
+
+
+def _distance_mm() -> pl.Expr:
     return (
         pl.when(pl.col("kind") == "dwell")
         .then(_INT64_0)
         .when(pl.col("kind") == "reported")
         .then(pl.col("reported_mm").round())
-        .otherwise((chord_m * 1000).round())
+        .otherwise((_chord_m() * 1000).round())
         .cast(pl.Int64)
+    )
+
+
+def _sort_of_time() -> pl.Expr:
+    """Return 0 for dwell, else 2 x the place of the gap in `_GAP_CLASSES`, + 1 if reported, + 1."""
+    gap_class = pl.sum_horizontal(
+        (pl.col("duration_ms") > limit_ms).cast(pl.Int8) for limit_ms in _GAP_LIMITS_MS
+    )
+    reported = (pl.col("kind") == "reported").cast(pl.Int8)
+    moving = (2 * gap_class + reported + 1).cast(pl.Int8)
+    return pl.when(pl.col("kind") == "dwell").then(pl.lit(0, dtype=pl.Int8)).otherwise(moving)
+
+
+def _timed(parts: pl.LazyFrame) -> pl.LazyFrame:
+    """Return parts with the place of their time within the leg's."""
+    return parts.with_columns(
+        offset_ms=pl.col("part_start_ms") - pl.col("start_ms"),
+        part_ms=pl.col("part_end_ms") - pl.col("part_start_ms"),
     )
 
 
 def _sampled(
     parts: pl.LazyFrame, parameters: CongestionParameters, resolution: int
 ) -> pl.LazyFrame:
+    """Return parts as pieces along their chord, each with the cell of its middle."""
     step_m = parameters.edge_m(resolution) / parameters.samples_per_edge
-    chord_m = distance_between_m(
-        pl.col("start_lon_deg"),
-        pl.col("start_lat_deg"),
-        pl.col("end_lon_deg"),
-        pl.col("end_lat_deg"),
-    )
-    share = (pl.col("part_end_ms") - pl.col("part_start_ms")) / pl.col("duration_ms")
-    n_pieces = (chord_m * share / step_m).ceil().cast(pl.Int64).clip(lower_bound=1)
-    middle_ms = pl.col("part_start_ms") + (
-        (pl.col("part_end_ms") - pl.col("part_start_ms"))
-        * (2 * pl.col("piece") + 1)
-        / (2 * pl.col("n_pieces"))
-    )
-    along = (middle_ms - pl.col("start_ms")) / pl.col("duration_ms")
+    whole_ms = pl.col("duration_ms")
+    n_pieces = (_chord_m() * pl.col("part_ms") / whole_ms / step_m).ceil().cast(pl.Int64)
     # The short way round, also where a leg crosses the 180th meridian.
     east = (pl.col("end_lon_deg") - pl.col("start_lon_deg") + 540) % 360 - 180
-    lon = (pl.col("start_lon_deg") + along * east + 180) % 360 - 180
-    lat = pl.col("start_lat_deg") + along * (pl.col("end_lat_deg") - pl.col("start_lat_deg"))
+    north = pl.col("end_lat_deg") - pl.col("start_lat_deg")
+    begin, step = pl.col("offset_ms") / whole_ms, pl.col("part_ms") / whole_ms / pl.col("n_pieces")
+    middle = pl.col("piece") + 0.5
+    lon = (pl.col("lon_deg") + middle * pl.col("lon_step_deg") + 180) % 360 - 180
     return (
-        parts.with_columns(n_pieces=n_pieces)
-        .with_columns(piece=pl.int_ranges(0, pl.col("n_pieces")))
+        _timed(parts)
+        .with_columns(n_pieces=n_pieces.clip(lower_bound=1))
+        .select(
+            *(name for name in _PIECE_GROUP if name != "h3_cell"),
+            *("distance_mm", "duration_ms", "offset_ms", "part_ms", "n_pieces"),
+            lon_deg=pl.col("start_lon_deg") + begin * east,
+            lat_deg=pl.col("start_lat_deg") + begin * north,
+            lon_step_deg=east * step,
+            lat_step_deg=north * step,
+            piece=pl.int_ranges(0, pl.col("n_pieces")),
+        )
         .explode("piece")
-        .with_columns(sample_lon_deg=lon, sample_lat_deg=lat)
-        .with_columns(h3_cell=cell_of("sample_lon_deg", "sample_lat_deg", resolution))
+        .with_columns(lon_deg=lon, lat_deg=pl.col("lat_deg") + middle * pl.col("lat_step_deg"))
+        .with_columns(h3_cell=cell_of("lon_deg", "lat_deg", resolution))
     )
 
 
-def _piece_sums() -> list[pl.Expr]:
-    start, part = pl.col("start_ms"), pl.col("part_end_ms") - pl.col("part_start_ms")
-    piece, n_pieces = pl.col("piece"), pl.col("n_pieces")
-    offset = pl.col("part_start_ms") - start
-    from_ms, to_ms = offset + part * piece // n_pieces, offset + part * (piece + 1) // n_pieces
-    whole_ms = pl.col("duration_ms")
-    time = to_ms - from_ms
-    distance = (
-        pl.col("distance_mm") * to_ms // whole_ms - pl.col("distance_mm") * from_ms // whole_ms
-    )
-    moving = pl.col("kind") != "dwell"
-    duration = pl.when(moving).then(time).otherwise(_INT64_0)
-    middle = whole_ms // 2
-    holds_middle = (from_ms <= middle) & (middle < to_ms) & moving
-    gap = [whole_ms <= 15_000, whole_ms <= 60_000, whole_ms <= 120_000, pl.lit(value=True)]  # noqa: PLR2004
-    gap_class = pl.coalesce(
-        pl.when(condition).then(pl.lit(name))
-        for condition, name in zip(gap, _GAP_CLASSES, strict=True)
-    )
+def _shares() -> list[pl.Expr]:
+    """Return what of its leg's distance, time and count each piece gets."""
+    part, piece, n_pieces = pl.col("part_ms"), pl.col("piece"), pl.col("n_pieces")
+    whole_ms, distance_mm = pl.col("duration_ms"), pl.col("distance_mm")
+    from_ms = pl.col("offset_ms") + part * piece // n_pieces
+    to_ms = pl.col("offset_ms") + part * (piece + 1) // n_pieces
+    middle_ms = whole_ms // 2
+    holds_middle = (from_ms <= middle_ms) & (middle_ms < to_ms) & (pl.col("sort_of_time") > 0)
     return [
-        distance.alias("distance_mm"),
-        duration.alias("duration_ms"),
-        pl.when(moving).then(_INT64_0).otherwise(time).alias("dwell_ms"),
-        _INT64_0.alias("n_pings"),
+        (distance_mm * to_ms // whole_ms - distance_mm * from_ms // whole_ms).alias("distance_mm"),
+        (to_ms - from_ms).alias("time_ms"),
         holds_middle.cast(pl.Int64).alias("n_legs"),
+    ]
+
+
+def _sums_by_sort() -> list[pl.Expr]:
+    sort, time = pl.col("sort_of_time"), pl.col("time_ms")
+
+    def where(condition: pl.Expr, name: str) -> pl.Expr:
+        return pl.when(condition).then(time).otherwise(_INT64_0).alias(name)
+
+    return [
+        pl.col("distance_mm"),
+        where(sort > 0, "duration_ms"),
+        where(sort == 0, "dwell_ms"),
+        _INT64_0.alias("n_pings"),
+        pl.col("n_legs"),
         *(
-            pl.when(gap_class == name).then(duration).otherwise(_INT64_0).alias(name)
-            for name in _GAP_CLASSES
+            where(sort.is_in([2 * place + 1, 2 * place + 2]), name)
+            for place, name in enumerate(_GAP_CLASSES)
         ),
-        pl.when(pl.col("kind") == "reported")
-        .then(duration)
-        .otherwise(_INT64_0)
-        .alias("reported_ms"),
+        where((sort > 0) & (sort % 2 == 0), "reported_ms"),
     ]

@@ -113,6 +113,9 @@ def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
     instant = pl.from_epoch(pl.col("window") * travel.WINDOW_MS, time_unit="ms")
     return (
         sums.join(vehicles, on="vehicle_code", validate="m:1")
-        .with_columns(window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+        .with_columns(
+            pl.col("vehicle_class").cast(pl.String),
+            window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+        )
         .drop("vehicle_code", "window")
     )
