@@ -16,6 +16,8 @@ from datetime import timedelta
 from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from clearway_cli import dag_tasks
+
 READINGS = Asset("readings", uri="x-clearway://lake/readings")
 AIR = Asset("air_hourly", uri="x-clearway://lake/air_hourly")
 INSTANT = {"type": ["null", "string"], "format": "date-time"}
@@ -41,16 +43,12 @@ with DAG(
     @task
     def build(params: dict[str, str | None] | None = None) -> dict[str, object]:
         """Compute hourly values, raw and calibrated side by side."""
-        from clearway_cli import dag_tasks
-
         return dag_tasks.build_air(**(params or {}))
 
     # The same rows fail again, so there is no second attempt.
     @task(outlets=[AIR], retries=0)
     def check() -> dict[str, object]:
         """Publish this version if it passes."""
-        from clearway_cli import dag_tasks
-
         if not dag_tasks.has_rows("air_hourly"):
             message = "no air sensor has reported yet"
             raise AirflowSkipException(message)

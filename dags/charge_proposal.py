@@ -9,9 +9,8 @@
 | `publish` | `clearway charge approve ID` and `clearway charge publish ID` |
 | `record_rejection` | `clearway charge approve ID --reject` |
 
-Approve: prices are checked against their bounds once more, published, and recorded with the
-person's name. Reject: recorded, nothing is published. A proposal without enough evidence cannot be
-published, whatever is answered. More: docs/guides/approval.md
+Approved prices are checked against their bounds once more; every answer is recorded with its name.
+A proposal without enough evidence is never published. More: docs/guides/approval.md
 """
 
 from __future__ import annotations
@@ -20,13 +19,16 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TriggerRule, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from clearway_cli import dag_tasks
+
+DAY = "%Y-%m-%d"
 
 with DAG(
     dag_id="charge_proposal",
     doc_md=__doc__,
-    schedule=CronPartitionTimetable(
-        "0 6 * * 1", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
-    ),
+    schedule=CronPartitionTimetable("0 6 * * 1", timezone="UTC", run_offset=-1, key_format=DAY),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
@@ -35,20 +37,17 @@ with DAG(
 
     @task
     def build() -> dict[str, object]:
-        from clearway_cli import dag_tasks
-
+        """Compute emissions by cell and kind of vehicle."""
         return dag_tasks.build_emissions()
 
     @task(retries=0)
     def check() -> dict[str, object]:
-        from clearway_cli import dag_tasks
-
+        """Stop where they break their contract; the same rows would fail again."""
         return dag_tasks.require("cell_emissions")
 
     @task
     def propose() -> dict[str, object]:
-        from clearway_cli import dag_tasks
-
+        """Make a proposal and the words that ask a person about it."""
         return dag_tasks.propose()
 
     # A retry asks again: an answer that does not fit is taken by the API and fails only here.
@@ -63,16 +62,17 @@ with DAG(
 
     @task(outlets=[Asset("charge", uri="x-clearway://lake/charge")])
     def publish(proposal: dict[str, object], answer: dict[str, object]) -> dict[str, object]:
-        from clearway_cli import dag_tasks
+        """Record the approval, check once more, publish; a refusal is not tried again."""
+        try:
+            return dag_tasks.publish(proposal, answer)
+        except dag_tasks.Refused as error:
+            raise AirflowFailException(str(error)) from error
 
-        return dag_tasks.publish(proposal, answer)
-
-    # A rejection skips what directly follows the approval. This follows the skipped publication
-    # and must not take the answer as an argument, which would make it follow the approval too.
+    # A rejection skips what directly follows the approval, so this follows the skipped publication
+    # and pulls the answer: as an argument it would make this follow the approval too.
     @task(trigger_rule=TriggerRule.ALL_SKIPPED)
     def record_rejection(ti) -> dict[str, object]:  # noqa: ANN001 -- given by Airflow
-        from clearway_cli import dag_tasks
-
+        """Record who said no, and why."""
         return dag_tasks.reject(ti.xcom_pull(task_ids="propose"), ti.xcom_pull(task_ids="approve"))
 
     made = propose()

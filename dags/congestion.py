@@ -17,6 +17,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
 
+from clearway_cli import dag_tasks
+
 READINGS = Asset("readings", uri="x-clearway://lake/readings")
 CONGESTION = Asset("congestion", uri="x-clearway://lake/congestion")
 INSTANT = {"type": ["null", "string"], "format": "date-time"}
@@ -44,23 +46,17 @@ with DAG(
     @task(outlets=[READINGS])
     def ingest() -> dict[str, object]:
         """Take what waits in the log into the lake."""
-        from clearway_cli import dag_tasks
-
         return dag_tasks.ingest()
 
     @task
     def build(params: dict[str, str | None] | None = None) -> dict[str, object]:
         """Compute travel, speed, free flow and congestion."""
-        from clearway_cli import dag_tasks
-
         return dag_tasks.build_congestion(**(params or {}))
 
     # The same rows fail again, so there is no second attempt.
     @task(outlets=[CONGESTION], retries=0)
     def check() -> dict[str, object]:
         """Publish this version if it passes."""
-        from clearway_cli import dag_tasks
-
         return dag_tasks.require("congestion")
 
     ingest() >> build() >> check()

@@ -20,7 +20,7 @@ def ask(body: Record, *, proposal_id: str, map_address: str | None) -> tuple[str
     map_address
         Where the pages with the evidence are; None leaves the link out.
     """
-    zone = _plain(cast("Record", body["zone"])["name"])
+    zone = " ".join(str(cast("Record", body["zone"])["name"]).split())  # a headline is no Markdown
     held = body["verdict"] == "hold"
     subject = (
         f"Charge proposal for {zone}: on hold, not enough evidence"
@@ -64,10 +64,11 @@ def _prices(body: Record) -> str:
     ]
     if not rows:
         return "No price is stated."
-    labels = _labels(body, "classes", "charge_class") | _labels(body, "periods", "period")
+    periods = _labels(body, "periods", "period")
+    classes = _labels(body, "classes", "charge_class")
     lines = [
-        f"| {_plain(labels.get(str(row['period']), row['period']))} "
-        f"| {_plain(labels.get(str(row['charge_class']), row['charge_class']))} "
+        f"| {_plain(periods[str(row['period'])])} "
+        f"| {_plain(classes[str(row['charge_class'])])} "
         f"| {_money(body, row['price_minor_per_km'])} "
         f"| {_money(body, row['typical_crossing_minor'])} |"
         for row in rows

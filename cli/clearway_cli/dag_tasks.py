@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from clearway_cli.dag_settings import from_environment, instant, plain
-from clearway_core.errors import ClearwayError, UsageError
+from clearway_core.errors import ClearwayError, TableConflict, UsageError
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
@@ -20,6 +20,10 @@ APPROVE = "Approve"
 """The answer that lets a proposal through, as Airflow's `ApprovalOperator` calls it."""
 
 Account = dict[str, object]
+
+
+class Refused(ClearwayError):  # noqa: N818 -- named for what happened
+    """An answer or a proposal that must not be acted on, today or at another attempt."""
 
 
 def ingest() -> Account:
@@ -146,20 +150,25 @@ def publish(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Acc
 
     Raises
     ------
-    ClearwayError
+    Refused
         If the answer is not an approval by a person, or the proposal may not be published; the
-        audit record then says ``refused_at_publication``.
+        audit record then says ``refused_at_publication``. Trying again would not help.
     """
     from clearway_models import jobs
 
     person = _person(answer)
     if person is None or answer["chosen_options"] != [APPROVE]:
         message = f"expected an approval by a named person, got {answer!r}: nothing is published"
-        raise ClearwayError(message)
+        raise Refused(message)
     lake = from_environment().lake()
     proposal_id = str(proposal["proposal_id"])
-    jobs.decide(lake, proposal_id, decision="approved", decided_by=person, note=_note(answer))
-    return plain(jobs.publish(lake, proposal_id, published_by=person))
+    try:
+        jobs.decide(lake, proposal_id, decision="approved", decided_by=person, note=_note(answer))
+        return plain(jobs.publish(lake, proposal_id, published_by=person))
+    except TableConflict:
+        raise
+    except ClearwayError as error:
+        raise Refused(str(error)) from error
 
 
 def reject(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Account:
@@ -169,7 +178,7 @@ def reject(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Acco
     person = _person(answer)
     if person is None or answer["chosen_options"] == [APPROVE]:
         message = f"expected a rejection by a named person, got {answer!r}: nothing was recorded"
-        raise ClearwayError(message)
+        raise Refused(message)
     proposal_id = str(proposal["proposal_id"])
     return plain(
         jobs.decide(
