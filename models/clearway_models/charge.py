@@ -15,6 +15,9 @@ Numbers = NDArray[np.float64]
 
 _MAX_ITERATIONS = 50
 _TOLERANCE = 1e-4
+_NOTHING = 1e-9
+"""What is left of a 0 after adding floating-point numbers; below any published digit."""
+
 _DAMPING = 0.5
 """Half steps: with an exponent of 4 full steps overshoot and swing between two states."""
 
@@ -112,9 +115,7 @@ def respond(traffic: Traffic, price_per_km: Numbers) -> Response:
     return _balance(traffic, answer)
 
 
-def efficient_response(
-    traffic: Traffic, environment_at: Callable[[Numbers], Numbers]
-) -> Response:
+def efficient_response(traffic: Traffic, environment_at: Callable[[Numbers], Numbers]) -> Response:
     """Return the balance in which every class pays just what its kilometre costs the others.
 
     Parameters
@@ -152,7 +153,9 @@ def _balance(traffic: Traffic, price_at: Callable[[Numbers], Numbers]) -> Respon
         saved = traffic.pace_h_per_km - pace
         extra = price_at(pace) - traffic.price_in_force_per_km
         after = before + zone * (extra - traffic.value_of_time_per_h * saved)
-        ratio = constant_elasticity_ratio(before, np.maximum(after, before * 1e-3), traffic.elasticity)
+        ratio = constant_elasticity_ratio(
+            before, np.maximum(after, before * 1e-3), traffic.elasticity
+        )
         wanted = np.sum(weights * ratio, axis=1, keepdims=True) / np.sum(
             weights, axis=1, keepdims=True
         )
@@ -174,7 +177,7 @@ class PriceBounds:
     rounding_minor
         Every price is a multiple of it.
     cap_minor
-        No price is above it.
+        No car pays more; another class up to this times its highest ratio.
     max_step_minor
         Most that a price in force may move.
     ratio_low, ratio_high
@@ -186,6 +189,40 @@ class PriceBounds:
     max_step_minor: int
     ratio_low: Mapping[str, float]
     ratio_high: Mapping[str, float]
+
+    def cap_of(self, name: str) -> int:
+        """Return the highest price of a class, a multiple of the rounding unit."""
+        return (
+            int(self.cap_minor * self.ratio_high[name] / self.rounding_minor) * self.rounding_minor
+        )
+
+
+def capped_costs(
+    congestion_minor: Mapping[str, float],
+    environment_minor: Mapping[str, float],
+    *,
+    cap_minor: int,
+    road_space: Mapping[str, float],
+) -> dict[str, float]:
+    """Return what each class should pay before rounding, congestion capped by road space.
+
+    A cap on the whole price would level a truck with a car wherever it binds. So the congestion
+    part is capped at the cap times the road space relative to a car, and the environment part is
+    added: what a class pays then never falls as its damage rises.
+
+    Parameters
+    ----------
+    congestion_minor, environment_minor
+        Costs by class. [minor units/km]
+    cap_minor
+        Cap of a car. [minor units/km]
+    road_space
+        Passenger car units by class. [1]
+    """
+    return {
+        name: min(cost, cap_minor * road_space[name]) + environment_minor[name]
+        for name, cost in congestion_minor.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +263,7 @@ def bounded_prices(
         Prices in force; a class that is missing there pays 0 so far. None at introduction, where
         the step does not bind.
     """
-    base = _bounded(cost_minor_per_km[reference], bounds, (previous or {}).get(reference), previous)
+    base = _bounded(cost_minor_per_km[reference], bounds, reference, previous)
     anchor = max(base.minor_per_km, bounds.rounding_minor)
     prices: dict[str, Price] = {}
     for name, cost in cost_minor_per_km.items():
@@ -236,23 +273,23 @@ def bounded_prices(
         low, high = bounds.ratio_low[name] * base.minor_per_km, bounds.ratio_high[name] * anchor
         within = min(max(cost, low), high)
         moved = abs(within - cost) > bounds.rounding_minor / 2
-        price = _bounded(within, bounds, (previous or {}).get(name), previous)
+        price = _bounded(within, bounds, name, previous)
         ratio = ("class_ratio",) if moved else ()
         prices[name] = Price(price.minor_per_km, (*ratio, *price.bounded_by))
     return prices
 
 
 def _bounded(
-    cost: float, bounds: PriceBounds, before: int | None, previous: Mapping[str, int] | None
+    cost: float, bounds: PriceBounds, name: str, previous: Mapping[str, int] | None
 ) -> Price:
     unit = bounds.rounding_minor
     price = math.floor(cost / unit + 0.5) * unit
     by: list[str] = []
-    if price > bounds.cap_minor:
-        price = bounds.cap_minor // unit * unit
+    if cost > bounds.cap_of(name) - unit / 2:
+        price = min(price, bounds.cap_of(name))
         by.append("cap")
     if previous is not None:
-        start, step = before or 0, bounds.max_step_minor // unit * unit
+        start, step = previous.get(name, 0), bounds.max_step_minor // unit * unit
         stepped = min(max(price, start - step), start + step)
         if stepped != price:
             price = stepped // unit * unit
@@ -280,8 +317,8 @@ def broken_bounds(
             broken.append(f"{name}: {price} is below 0")
         if price % bounds.rounding_minor:
             broken.append(f"{name}: {price} is not a multiple of {bounds.rounding_minor}")
-        if price > bounds.cap_minor:
-            broken.append(f"{name}: {price} is above the cap of {bounds.cap_minor}")
+        if price > bounds.cap_of(name):
+            broken.append(f"{name}: {price} is above the cap of {bounds.cap_of(name)}")
         if previous is not None:
             step = abs(price - previous.get(name, 0))
             if step > bounds.max_step_minor:
@@ -294,6 +331,6 @@ def broken_bounds(
 
 def two_digits(value: float) -> float:
     """Return the value rounded to 2 significant digits, as every prediction is published."""
-    if value == 0 or not math.isfinite(value):
-        return 0.0 if value == 0 else value
+    if abs(value) < _NOTHING:
+        return 0.0
     return float(f"{value:.1e}")

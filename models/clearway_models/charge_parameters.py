@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from clearway_core.settings import Section, open_toml, raise_faults
+
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     Parameter,
@@ -176,5 +177,3 @@ def _read_class(above: Section, name: str) -> ChargeClass:
     )
     section.finish()
     return item
-
-

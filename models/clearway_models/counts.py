@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-
 from clearway_core import geo
 from clearway_core.settings import raise_faults
 
@@ -93,7 +92,7 @@ def read_counts(path: Path, resolution: int) -> list[Count]:
                 continue
             if hour.tzinfo is None or not vehicles >= 0 or not math.isfinite(vehicles):
                 faults.append(
-                    f"{path}: line {line}: expected an hour_start with offset and vehicles_per_hour "
+                    f"{path}: line {line}: expected hour_start with offset and vehicles_per_hour "
                     f"of at least 0, got {row['hour_start']} and {row['vehicles_per_hour']}"
                 )
                 continue

@@ -59,7 +59,7 @@ def hot_emission_factor(factor: HotFactor, speed_kmh: Numbers) -> Numbers:
 
 
 def clamped(factor: HotFactor, speed_kmh: Numbers) -> NDArray[np.bool_]:
-    """Return where a speed lies outside the range of the curve. [km/h]"""
+    """Return where a speed [km/h] lies outside the range of the curve."""
     below: NDArray[np.bool_] = speed_kmh < factor.min_speed_kmh
     return below | (speed_kmh > factor.max_speed_kmh)
 
@@ -192,7 +192,9 @@ def class_emission(
         per_mj = factor_set.parameters.co2[vehicle.powertrain].value
         return ClassEmission(energy * per_mj, wear)
     quantity = "pm_exhaust" if pollutant == "pm2_5" else pollutant
-    return ClassEmission(hot_emission_factor(factor_set.hot[emission_class, quantity], speed_kmh), wear)
+    return ClassEmission(
+        hot_emission_factor(factor_set.hot[emission_class, quantity], speed_kmh), wear
+    )
 
 
 def spread_class_emission(
@@ -230,9 +232,7 @@ class EmissionDraws:
     classes: tuple[str, ...]
 
 
-def draw_errors(
-    factor_set: FactorSet, fleet: Fleet, *, draws: int, seed: int
-) -> EmissionDraws:
+def draw_errors(factor_set: FactorSet, fleet: Fleet, *, draws: int, seed: int) -> EmissionDraws:
     """Return the random errors of factors and fleet; the same seed gives the same errors.
 
     Fleet shares are Dirichlet around the mix, wide for an assumed and narrow for a surveyed one.
@@ -275,7 +275,9 @@ class EmissionCurve:
         """Return the central value at any speed, by linear interpolation on the grid [g/km]."""
         return np.interp(speed_kmh, self.speed_kmh, self.central_gkm)
 
-    def interval(self, speed_kmh: Numbers, low_kmh: Numbers, high_kmh: Numbers) -> tuple[Numbers, Numbers]:
+    def interval(
+        self, speed_kmh: Numbers, low_kmh: Numbers, high_kmh: Numbers
+    ) -> tuple[Numbers, Numbers]:
         """Return the 90 % interval that also holds the uncertainty of the speed [g/km].
 
         Parameters

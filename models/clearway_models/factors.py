@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from clearway_core.settings import Section, open_toml, raise_faults
+
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     Parameter,
@@ -26,13 +27,34 @@ POWERTRAINS = ("petrol", "diesel", "electric")
 WEAR_GROUPS = ("car", "light_goods", "two_wheeler", "heavy")
 WEAR_SOURCES = ("tyre", "brake", "road")
 
-_HOT_COLUMNS = (
-    "emission_class,quantity,unit,min_speed_kmh,max_speed_kmh,alpha,beta,gamma,delta,epsilon,zeta,"
-    "eta,reduction_fraction,edition,table,valid_from,status"
-).split(",")
-_CLASS_COLUMNS = "emission_class,label,charge_class,powertrain,wear_group,axles,load_fraction".split(
-    ","
-)
+_HOT_COLUMNS = [
+    "emission_class",
+    "quantity",
+    "unit",
+    "min_speed_kmh",
+    "max_speed_kmh",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "reduction_fraction",
+    "edition",
+    "table",
+    "valid_from",
+    "status",
+]
+_CLASS_COLUMNS = [
+    "emission_class",
+    "label",
+    "charge_class",
+    "powertrain",
+    "wear_group",
+    "axles",
+    "load_fraction",
+]
 _DEFAULT_FLEET_COLUMNS = ("emission_class", "share", "source", "valid_from", "status")
 _CITY_FLEET_COLUMNS = ("emission_class", "share", "source")
 
@@ -172,10 +194,12 @@ def read_factor_set(folder: Path = PARAMETER_FOLDER) -> FactorSet:
     classes = _read_classes(paths[0], faults)
     hot = _read_hot(paths[1], classes, faults)
     parameters = read_emission_parameters(paths[2])
-    for name, vehicle in classes.items():
-        for quantity in QUANTITIES:
-            if vehicle.powertrain != "electric" and (name, quantity) not in hot:
-                faults.append(f"{paths[1]}: {name} has no row for {quantity}")
+    faults += [
+        f"{paths[1]}: {name} has no row for {quantity}"
+        for name, vehicle in classes.items()
+        for quantity in QUANTITIES
+        if vehicle.powertrain != "electric" and (name, quantity) not in hot
+    ]
     raise_faults(faults)
     return FactorSet(
         classes=MappingProxyType(classes),

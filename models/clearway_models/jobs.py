@@ -1,16 +1,32 @@
-"""What the command line, the DAGs and the demo call: emissions, proposals, decisions, calibration."""
+"""The work of this stage as plain functions over a lake; commands, DAGs and tests call these."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from clearway_models.decision_jobs import (
+    Decision,
+    Publication,
+    decide,
+    decisions,
+    find_proposal,
+    list_proposals,
+    publish,
+    refusals,
+)
+from clearway_models.emission_jobs import EmissionAccount, build_emissions
+from clearway_models.proposal_jobs import propose_charge
+from clearway_models.zone_jobs import show_zone
 
-import polars as pl
-
-from clearway_core.city import City
-from clearway_core.clock import Clock, SystemClock
-from clearway_core.errors import InsufficientData, UsageError
-from clearway_core.lake import Lake
-from clearway_core.progress import Progress, silent
+__all__ = [
+    "Decision",
+    "EmissionAccount",
+    "Publication",
+    "build_emissions",
+    "decide",
+    "decisions",
+    "find_proposal",
+    "list_proposals",
+    "propose_charge",
+    "publish",
+    "refusals",
+    "show_zone",
+]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 
@@ -76,8 +75,10 @@ def find_grid(
 
 def passed_version(lake: Lake, table: str) -> int | None:
     """Return the newest version of a table that passed its quality gate, or None."""
-    checks = lake.table("quality_checks").scan().filter(
-        pl.col("table_name").eq(table) & pl.col("passed")
+    checks = (
+        lake.table("quality_checks")
+        .scan()
+        .filter(pl.col("table_name").eq(table) & pl.col("passed"))
     )
     value = checks.select(pl.col("table_version").max()).collect().item()
     return None if value is None else int(value)

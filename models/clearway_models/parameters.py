@@ -1,4 +1,4 @@
-"""A number from science with its unit, source and standing, and the files that hold such numbers."""
+"""A number from science with its unit, source and standing, and the files that hold them."""
 
 from __future__ import annotations
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearway_models.charge import Response, Traffic, efficient_response, respond, two_digits
+from clearway_models.charge import Response, Traffic, efficient_response, respond
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.demand import marginal_external_delay
+from clearway_models.effect import Effect, Interval, interval_of
 from clearway_models.emissions import (
     SPEED_GRID_KMH,
     ClassEmission,
@@ -26,8 +27,6 @@ Numbers = NDArray[np.float64]
 
 PRICED_POLLUTANTS = ("nox", "pm2_5")
 """CO2 is left out of the price: fuel duty already bears on it."""
-
-_LOW_PCT, _HIGH_PCT = 5.0, 95.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,28 +50,6 @@ class PeriodTraffic:
     free_pace_h_per_km: float
     pace_cv: float
     in_force_per_km: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Median and 90 % interval of a predicted value, rounded to 2 significant digits."""
-
-    median: float
-    low: float
-    high: float
-    unit: str
-
-    def record(self) -> dict[str, object]:
-        """Return the interval as JSON-ready values."""
-        return {"median": self.median, "low": self.low, "high": self.high, "unit": self.unit}
-
-
-def interval_of(draws: Numbers, unit: str) -> Interval:
-    """Return the median and the 5th and 95th percentile of draws, to 2 significant digits."""
-    low, median, high = (
-        two_digits(float(v)) for v in np.percentile(draws, [_LOW_PCT, 50.0, _HIGH_PCT])
-    )
-    return Interval(median=median, low=low, high=high, unit=unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +112,7 @@ class ChargeModel:
         self._factors = factor_set
         self._crossing_km = zone_crossing_km
         self.draws = self._draw(fleet)
-        self._members = self._group(fleet)
+        self._members = self._group()
         self.classes = tuple(self._members)
         self._mix = np.array([[fleet.shares[n] for n in self.draws.emission.classes]])
         self._tables: dict[str, list[ClassEmission]] = {
@@ -209,9 +186,7 @@ class ChargeModel:
             paid_per_km=np.sum(drawn.shares * response.demand_ratio * prices, axis=1),
         )
 
-    def _mean_emission(
-        self, drawn: Traffic, pace: Numbers, response: Response | None
-    ) -> Numbers:
+    def _mean_emission(self, drawn: Traffic, pace: Numbers, response: Response | None) -> Numbers:
         ratio = 1.0 if response is None else response.demand_ratio
         per_class = self._emission("nox", pace, self.draws.emission.shares, drawn=True)
         total: Numbers = np.sum(drawn.shares * ratio * per_class, axis=1)
@@ -220,7 +195,7 @@ class ChargeModel:
     def _by_class(self, values: Numbers, unit: str) -> dict[str, Interval]:
         return {name: interval_of(values[:, i], unit) for i, name in enumerate(self.classes)}
 
-    def _group(self, fleet: Fleet) -> dict[str, list[int]]:
+    def _group(self) -> dict[str, list[int]]:
         """Return the columns of each charge class of the fleet, in the order of the tariff."""
         known = self._factors.classes
         names = self.draws.emission.classes
@@ -356,64 +331,6 @@ class ChargeModel:
             ],
             axis=1,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """Draws of what prices do in one period; the arrays have one value per draw.
-
-    Parameters
-    ----------
-    vehicle_km_ratio
-        Vehicle-kilometres after over before. [1]
-    nox_before_gkm, nox_after_gkm
-        NOx per kilometre driven before. [g/km]
-    pace_before, pace_after
-        Time per kilometre. [h/km]
-    paid_per_km
-        Charges due per kilometre driven before. [currency/km]
-    """
-
-    vehicle_km_ratio: Numbers
-    nox_before_gkm: Numbers
-    nox_after_gkm: Numbers
-    pace_before: Numbers
-    pace_after: Numbers
-    paid_per_km: Numbers
-
-    def traffic_change_pct(self) -> Interval:
-        """Return the change of vehicle-kilometres in the zone [%]."""
-        return interval_of(100 * (self.vehicle_km_ratio - 1), "%")
-
-    def nox_change_pct(self) -> Interval:
-        """Return the change of NOx emitted in the zone [%]."""
-        return interval_of(100 * (self.nox_after_gkm / self.nox_before_gkm - 1), "%")
-
-    def speed_change_pct(self) -> Interval:
-        """Return the change of the mean speed in the zone [%]."""
-        return interval_of(100 * (self.pace_before / self.pace_after - 1), "%")
-
-
-def combined(effects: Sequence[Effect], weights: Sequence[float]) -> Effect:
-    """Return the effect over several periods, weighted by the kilometres driven in each."""
-    total = sum(weights)
-
-    def mean(values: Sequence[Numbers]) -> Numbers:
-        added = np.zeros_like(values[0])
-        for weight, value in zip(weights, values, strict=True):
-            added = added + weight / total * value
-        return added
-
-    ratio = mean([e.vehicle_km_ratio for e in effects])
-    after = mean([e.vehicle_km_ratio * e.pace_after for e in effects])
-    return Effect(
-        vehicle_km_ratio=ratio,
-        nox_before_gkm=mean([e.nox_before_gkm for e in effects]),
-        nox_after_gkm=mean([e.nox_after_gkm for e in effects]),
-        pace_before=mean([e.pace_before for e in effects]),
-        pace_after=after / ratio,
-        paid_per_km=mean([e.paid_per_km for e in effects]),
-    )
 
 
 def _normal(random: np.random.Generator, parameter: Parameter, draws: int) -> Numbers:

@@ -1,4 +1,4 @@
-"""A charge proposal as one document: prices, reasons, predicted effects, evidence, what is missing."""
+"""A charge proposal as one document: prices, reasons, effects, evidence, what is missing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
-
 from clearway_core import geo
 from clearway_core.city import City
+
 from clearway_models.charge import Price, two_digits
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.counts import Expansion
-from clearway_models.evidence import Missing, PeriodEvidence, ZoneEvidence, verdict_of
+from clearway_models.effect import Effect, Interval, combined, interval_of
+from clearway_models.evidence import PeriodEvidence, ZoneEvidence
 from clearway_models.factors import FactorSet, Fleet
+from clearway_models.limits import LIMITS
 from clearway_models.parameters import ParameterFile
 from clearway_models.periods import Period
-from clearway_models.prediction import Effect, Interval, combined, interval_of
 from clearway_models.valuation import Valuation
+from clearway_models.verdict import Missing, verdict_of
 from clearway_models.zone import Zone
 
 CONTRACT = "charge_proposal/1"
@@ -32,22 +34,6 @@ VERDICTS: Mapping[str, str] = {
     "propose": "propose",
     "hold": "hold: not enough evidence",
 }
-
-LIMITS = (
-    "Speeds come from a sample of vehicles; they are a congestion proxy, not a count.",
-    "The price of a kilometre is what it costs others: delay (congestion) and damage by NOx and "
-    "fine particles (environment). The two are shown apart, because one may be justified where the "
-    "other is not. CO2 is left out: fuel duty bears on it.",
-    "Delay usually outweighs emissions by far. A flat charge on old vehicles per day is an "
-    "instrument to renew a fleet, and cannot be derived from damage per kilometre.",
-    "The response of traffic is taken from other cities by an elasticity; it is an assumption, not "
-    "a finding. Changes of departure time and of destination are inside it.",
-    "Traffic that drives around the zone is not modelled: 1 to 10 % of what is removed may reappear "
-    "there.",
-    "Emissions are of warm engines by mean speed: no cold starts, no resuspension, no chemistry. A "
-    "change of concentrations will mostly be too small for low-cost sensors to see.",
-    "Effects are for the first months. Fleet renewal and land use are not in them.",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +223,7 @@ def _predicted(inputs: Inputs) -> dict[str, object]:
     predicted: dict[str, object] = {
         "method": "elasticity of generalised trip cost, balanced with speed by the BPR function; "
         "Monte Carlo with common random numbers; median and 90 % interval, 2 significant digits",
+        "compared_with": "no charge" if inputs.in_force is None else "the prices in force",
         "n_draws": int(simulation["draws"].value),
         "seed": int(simulation["seed"].value),
         "by_period": [_effect(r.period.name, r.effect, r.evidence) for r in priced if r.effect],
@@ -319,11 +306,11 @@ def _evidence(inputs: Inputs) -> dict[str, object]:
         "free_flow_look_back_days": _digits(e.free_flow_days),
         "free_flow_methods": dict(e.free_flow_methods),
         "fleet": {"surveyed": inputs.fleet.surveyed, "source": inputs.fleet.source},
-        "by_period": [_period(inputs, result) for result in inputs.results],
+        "by_period": [_period(result) for result in inputs.results],
     }
 
 
-def _period(inputs: Inputs, result: PeriodResult) -> dict[str, object]:
+def _period(result: PeriodResult) -> dict[str, object]:
     e = result.evidence
     row: dict[str, object] = {"period": e.period, "withheld": e.withheld or None}
     if e.withheld:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clearway_core.city import City
 from clearway_core.settings import Section, open_toml, raise_faults
+
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
@@ -25,10 +26,17 @@ REFERENCE_YEAR = 2016
 PRICES_FILE = "prices.toml"
 CURRENCIES_FILE = "currencies.csv"
 
-_CURRENCY_COLUMNS = (
-    "currency,minor_digits,ppp_per_eur,income_ratio,inflation_per_year,rounding_minor,source,"
-    "valid_from,status"
-).split(",")
+_CURRENCY_COLUMNS = [
+    "currency",
+    "minor_digits",
+    "ppp_per_eur",
+    "income_ratio",
+    "inflation_per_year",
+    "rounding_minor",
+    "source",
+    "valid_from",
+    "status",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +233,9 @@ def _own_prices(transferred: Valuation, path: Path, *, known: bool) -> Valuation
     for key in ("cap_minor_per_km", "cap_minor_per_day", "max_step_minor_per_km"):
         value = getattr(valuation, key)
         if value % valuation.rounding_minor:
-            top.fault(key, f"{value} is not a multiple of rounding_minor {valuation.rounding_minor}")
+            top.fault(
+                key, f"{value} is not a multiple of rounding_minor {valuation.rounding_minor}"
+            )
     top.finish()
     raise_faults(faults)
     return valuation

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from clearway_core import geo
@@ -66,7 +67,7 @@ class Zone:
         lengths: dict[frozenset[tuple[float, float]], float] = {}
         for cell in self.cells:
             ring = geo.boundary_of(cell)
-            for (lon_a, lat_a), (lon_b, lat_b) in zip(ring, ring[1:], strict=False):
+            for (lon_a, lat_a), (lon_b, lat_b) in pairwise(ring):
                 edge = frozenset(
                     ((round(lon_a, 7), round(lat_a, 7)), (round(lon_b, 7), round(lat_b, 7)))
                 )
@@ -233,6 +234,4 @@ def _zone(
             f"{_MAX_CELLS:,} make a city. Is latitude given before longitude?"
         )
         raise UsageError(message)
-    return Zone(
-        name=name, geometry=geometry, resolution=resolution, cells=tuple(sorted(cells))
-    )
+    return Zone(name=name, geometry=geometry, resolution=resolution, cells=tuple(sorted(cells)))

@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption
+from clearway_cli.output import say_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Look at charge zones.")
+    # A second command will come; until then a callback keeps `show` a command of the group.
+    group.callback()(lambda: None)
+    group.command()(show)
     app.add_typer(group, name="zone")
+
+
+def show(
+    zone: Annotated[Path, typer.Argument(help="GeoJSON or H3 cells.")],
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            "--resolution", min=7, max=10, help="H3 resolution; left out, what was built."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show a zone's cells, its area, and how many of its cells were ever driven."""
+    from clearway_core.lake import open_lake
+    from clearway_models.jobs import show_zone
+
+    from clearway_cli.charge_text import say_zone
+
+    shown = show_zone(open_lake(data_dir, lake), zone=zone, resolution=resolution)
+    if json:
+        say_json(shown)
+    else:
+        say_zone(shown)

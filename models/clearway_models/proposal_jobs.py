@@ -1,0 +1,406 @@
+"""Makes a charge proposal from the lake, and keeps it there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from clearway_core.city import City
+from clearway_core.clock import SystemClock
+from clearway_core.errors import UsageError
+from clearway_core.lake import Lake
+from clearway_core.progress import Progress, silent
+
+from clearway_models import lake as tables
+from clearway_models.charge import Price, PriceBounds, bounded_prices, capped_costs
+from clearway_models.charge_parameters import (
+    REFERENCE_CLASS,
+    ChargeParameters,
+    read_charge_parameters,
+)
+from clearway_models.counts import COUNTS_FILE, Expansion
+from clearway_models.emission_jobs import count_expansion
+from clearway_models.evidence import PeriodEvidence, ZoneEvidence
+from clearway_models.evidence_jobs import Calendar, gather_evidence
+from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
+from clearway_models.parameters import ParameterFile, parameter_file
+from clearway_models.periods import read_holidays
+from clearway_models.prediction import ChargeModel, PeriodTraffic
+from clearway_models.proposal import (
+    Inputs,
+    PeriodResult,
+    canonical,
+    proposal_body,
+    sha256_of,
+    unverified_count,
+)
+from clearway_models.valuation import Valuation, european_reference, value_for
+from clearway_models.verdict import Circumstances, judge
+from clearway_models.zone import Zone, read_zone
+
+_ID_DIGITS = 16
+_TABLES = ("cell_travel", "vehicle_travel", "free_flow")
+_N_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """What the parameter files and the city pack say."""
+
+    parameters: ChargeParameters
+    factor_set: FactorSet
+    fleet: Fleet
+    valuation: Valuation | None
+    calendar: Calendar
+    counts: Path | None
+    extra: tuple[ParameterFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Observed:
+    """What the lake says about a zone."""
+
+    evidence: ZoneEvidence
+    expansion: Expansion | None
+    in_force: InForce | None
+    checked: bool
+    window_minutes: int
+    table_versions: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """The newest published proposal of a zone, whose prices are paid already."""
+
+    proposal_id: str
+    prices: Mapping[str, Mapping[str, int]]
+    currency: str
+
+    def record(self) -> dict[str, object]:
+        """Return it as JSON-ready values."""
+        return {
+            "proposal_id": self.proposal_id,
+            "currency": self.currency,
+            "prices": {period: dict(classes) for period, classes in self.prices.items()},
+        }
+
+
+def propose_charge(
+    lake: Lake,
+    *,
+    zone: Path,
+    city: City | None = None,
+    resolution: int | None = None,
+    window_minutes: int | None = None,
+    progress: Progress = silent,
+) -> dict[str, object]:
+    """Make a charge proposal for a zone, keep it in the lake, and return it.
+
+    Parameters
+    ----------
+    lake
+        Lake with a congestion table; the newest version that passed its quality gate is read, or
+        the newest of all, which then holds the proposal.
+    zone
+        GeoJSON or H3 cells.
+    city
+        City pack; without it, hours are UTC and no price is stated.
+    resolution, window_minutes
+        Which build to use; None takes resolution 9 and the longest window up to an hour. [min]
+
+    Returns
+    -------
+    dict
+        ``proposal_id``, the whole document ``charge_proposal/1``, and ``created_at``. The same
+        lake, zone, city and files give the same id, and nothing is added a second time.
+
+    Raises
+    ------
+    UsageError
+        If the zone file or a file of the city pack has faults.
+    InsufficientData
+        If there is no congestion table at all.
+    """
+    progress(0, _N_STEPS, "reading the zone and the parameters")
+    grid = tables.find_grid(lake, resolution=resolution, window_minutes=window_minutes)
+    area = read_zone(zone, resolution=grid.resolution)
+    files = _read_files(city)
+    progress(1, _N_STEPS, "gathering the evidence")
+    version = tables.passed_version(lake, "congestion")
+    observed = _observe(lake, area, files, grid=grid, version=version)
+    progress(2, _N_STEPS, "pricing and predicting")
+    inputs = _price_all(area, city, files, observed)
+    progress(3, _N_STEPS, "keeping the proposal")
+    kept = _keep(lake, area, proposal_body(inputs))
+    progress(_N_STEPS, _N_STEPS, "done")
+    return kept
+
+
+def _observe(
+    lake: Lake, zone: Zone, files: _Files, *, grid: tables.Grid, version: int | None
+) -> _Observed:
+    flow_gsd = files.factor_set.parameters.uncertainty["flow"].value
+    newest = lake.table("congestion").version()
+    return _Observed(
+        evidence=gather_evidence(
+            lake,
+            zone,
+            grid=grid,
+            version=version,
+            calendar=files.calendar,
+            parameters=files.parameters,
+        ),
+        expansion=count_expansion(lake, grid, files.counts, flow_gsd=flow_gsd),
+        in_force=prices_in_force(lake, zone.name),
+        checked=version is not None,
+        window_minutes=grid.window_minutes,
+        table_versions={
+            "congestion": newest if version is None else version,
+            **tables.table_versions(lake, _TABLES),
+        },
+    )
+
+
+def _price_all(zone: Zone, city: City | None, files: _Files, observed: _Observed) -> Inputs:
+    model = ChargeModel(
+        files.parameters,
+        files.valuation or european_reference(files.parameters),
+        factor_set=files.factor_set,
+        fleet=files.fleet,
+        zone_crossing_km=zone.crossing_km,
+    )
+    evidence = observed.evidence
+    results = [_result(model, period, files, observed.in_force) for period in evidence.periods]
+    circumstances = _circumstances(city, files, results, observed=observed)
+    return Inputs(
+        zone=zone,
+        city=city,
+        parameters=files.parameters,
+        valuation=files.valuation,
+        factor_set=files.factor_set,
+        fleet=files.fleet,
+        class_shares=model.central_shares(),
+        evidence=evidence,
+        results=results,
+        missing=judge(evidence, circumstances, files.parameters),
+        expansion=observed.expansion,
+        in_force=None if observed.in_force is None else observed.in_force.record(),
+        table_versions=observed.table_versions,
+        window_minutes=observed.window_minutes,
+        extra_files=files.extra,
+    )
+
+
+def _read_files(city: City | None) -> _Files:
+    parameters = read_charge_parameters()
+    factor_set = read_factor_set()
+    fleet_file, counts, holidays = (
+        city.file(name) if city else None for name in ("fleet.csv", COUNTS_FILE, "holidays.csv")
+    )
+    valuation = value_for(parameters, city)
+    extra = [parameter_file(path) for path in (fleet_file, counts, holidays) if path is not None]
+    return _Files(
+        parameters=parameters,
+        factor_set=factor_set,
+        fleet=read_fleet(factor_set.classes, fleet_file),
+        valuation=valuation,
+        calendar=Calendar(
+            time_zone=city.time_zone.key if city else "UTC",
+            holidays=read_holidays(holidays),
+        ),
+        counts=counts,
+        extra=(*extra, *(valuation.files if valuation else ())),
+    )
+
+
+def _result(
+    model: ChargeModel, evidence: PeriodEvidence, files: _Files, in_force: InForce | None
+) -> PeriodResult:
+    period = next(p for p in files.parameters.periods if p.name == evidence.period)
+    pace, free = evidence.pace_h_per_km, evidence.free_pace_h_per_km
+    if not evidence.usable or pace is None or free is None:
+        return PeriodResult(
+            period=period,
+            evidence=evidence,
+            prices={},
+            congestion={},
+            environment={},
+            delay_imposed=None,
+            effect=None,
+        )
+    valuation = files.valuation
+    paid = None if in_force is None else in_force.prices.get(period.name, {})
+    minor = 1 if valuation is None else valuation.minor_per_unit
+    traffic = PeriodTraffic(
+        period=period.name,
+        pace_h_per_km=pace,
+        free_pace_h_per_km=free,
+        pace_cv=evidence.pace_cv,
+        in_force_per_km=None if paid is None else {k: v / minor for k, v in paid.items()},
+    )
+    prices: dict[str, Price] = {}
+    if valuation is not None:
+        prices = _prices(model, traffic, files.parameters, valuation, previous=paid)
+    congestion, environment = model.cost_intervals(traffic) if prices else ({}, {})
+    per_km = {name: price.minor_per_km / minor for name, price in prices.items()}
+    return PeriodResult(
+        period=period,
+        evidence=evidence,
+        prices=prices,
+        congestion=congestion,
+        environment=environment,
+        delay_imposed=model.delay_imposed(traffic),
+        effect=model.effect(traffic, per_km) if any(per_km.values()) else None,
+    )
+
+
+def _prices(
+    model: ChargeModel,
+    traffic: PeriodTraffic,
+    parameters: ChargeParameters,
+    valuation: Valuation,
+    *,
+    previous: Mapping[str, int] | None,
+) -> dict[str, Price]:
+    """Return the prices of a period; delay is charged for only where it is certain at 90 %."""
+    congestion, environment = model.efficient_costs(traffic)
+    certain = model.delay_imposed(traffic).low > 0
+    minor, classes = valuation.minor_per_unit, parameters.classes
+    cost = capped_costs(
+        {name: value * minor * certain for name, value in congestion.items()},
+        {name: value * minor for name, value in environment.items()},
+        cap_minor=valuation.cap_minor_per_km,
+        road_space={name: classes[name].passenger_car_units.value for name in congestion},
+    )
+    prices = bounded_prices(
+        {name: 0.0 if classes[name].exempt else value for name, value in cost.items()},
+        price_bounds(parameters, valuation.record()),
+        reference=REFERENCE_CLASS,
+        previous=previous,
+    )
+    for name, price in prices.items():
+        uncapped = (congestion[name] * certain + environment[name]) * minor
+        if cost[name] < uncapped and not classes[name].exempt and "cap" not in price.bounded_by:
+            prices[name] = Price(price.minor_per_km, ("cap", *price.bounded_by))
+    return prices
+
+
+def price_bounds(parameters: ChargeParameters, valuation: Mapping[str, object]) -> PriceBounds:
+    """Return the bounds of a tariff.
+
+    Parameters
+    ----------
+    parameters
+        Class ratios.
+    valuation
+        A valuation's record, as a proposal carries it: bounds in minor units.
+    """
+
+    def whole(key: str) -> int:
+        value = valuation[key]
+        if not isinstance(value, int):
+            message = f"valuation.{key}: expected a whole number of minor units, got {value!r}"
+            raise UsageError(message)
+        return value
+
+    classes = parameters.classes
+    return PriceBounds(
+        rounding_minor=whole("rounding_minor"),
+        cap_minor=whole("cap_minor_per_km"),
+        max_step_minor=whole("max_step_minor_per_km"),
+        ratio_low={name: item.ratio_to_car_low.value for name, item in classes.items()},
+        ratio_high={name: item.ratio_to_car_high.value for name, item in classes.items()},
+    )
+
+
+def _circumstances(
+    city: City | None, files: _Files, results: Sequence[PeriodResult], *, observed: _Observed
+) -> Circumstances:
+    priced = [result for result in results if result.priced]
+    return Circumstances(
+        has_city=city is not None,
+        has_currency=files.valuation is not None,
+        has_counts=observed.expansion is not None,
+        has_fleet=files.fleet.surveyed,
+        has_population=city is not None and city.file("population.csv") is not None,
+        currency=city.currency if city else None,
+        checked=observed.checked,
+        priced_periods=[result.period.name for result in priced],
+        uncertain_periods=[
+            result.period.name
+            for result in results
+            if result.delay_imposed is not None and result.delay_imposed.low <= 0
+        ],
+        unverified=unverified_count(files.parameters, files.factor_set),
+        converged=all(result.effect is not None for result in priced),
+    )
+
+
+def prices_in_force(lake: Lake, zone_name: str) -> InForce | None:
+    """Return the prices that were published last for a zone of that name, or None."""
+    published = (
+        lake.table("charge_decisions")
+        .scan()
+        .filter(pl.col("decision").eq("published"))
+        .select("proposal_id", "decided_at")
+    )
+    newest = (
+        lake.table("charge_proposals")
+        .scan()
+        .filter(pl.col("zone_name").eq(zone_name))
+        .join(published, on="proposal_id", how="inner")
+        .sort("decided_at", "proposal_id")
+        .tail(1)
+        .collect()
+    )
+    if newest.is_empty():
+        return None
+    row = newest.row(0, named=True)
+    return InForce(
+        proposal_id=row["proposal_id"],
+        prices=prices_of(json.loads(row["body_json"])),
+        currency=row["currency"],
+    )
+
+
+def prices_of(body: Mapping[str, object]) -> dict[str, dict[str, int]]:
+    """Return the stated prices of a proposal by period and class [minor units/km]."""
+    prices: dict[str, dict[str, int]] = {}
+    rows = body["prices"]
+    for row in rows if isinstance(rows, list) else []:
+        if row["price_minor_per_km"] is not None:
+            prices.setdefault(row["period"], {})[row["charge_class"]] = row["price_minor_per_km"]
+    return prices
+
+
+def _keep(lake: Lake, zone: Zone, body: dict[str, object]) -> dict[str, object]:
+    text = canonical(body)
+    proposal_id = sha256_of(text)[:_ID_DIGITS]
+    table = lake.table("charge_proposals")
+    held = table.scan().filter(pl.col("proposal_id").eq(proposal_id)).select("created_at").collect()
+    created_at = SystemClock().now() if held.is_empty() else held["created_at"][0]
+    if held.is_empty():
+        table.append(
+            pl.DataFrame(
+                {
+                    "proposal_id": [proposal_id],
+                    "zone_name": [zone.name],
+                    "zone_geojson": [json.dumps(zone.geometry)],
+                    "verdict": [body["verdict"]],
+                    "currency": [body["currency"]],
+                    "price_year": [body["price_year"]],
+                    "body_json": [text],
+                    "manifest_json": [json.dumps(body["manifest"], sort_keys=True)],
+                    "created_at": [created_at],
+                },
+                schema_overrides={
+                    "currency": pl.String,
+                    "price_year": pl.Int32,
+                    "created_at": pl.Datetime("us", "UTC"),
+                },
+            )
+        )
+    return {"proposal_id": proposal_id, **body, "created_at": created_at.isoformat()}

@@ -1,0 +1,324 @@
+"""Whether the evidence is enough for a price, what is missing, and what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clearway_models.charge_parameters import ChargeParameters
+from clearway_models.evidence import ZoneEvidence
+from clearway_models.parameters import Parameter
+
+
+class Consequence(StrEnum):
+    """What a lack does to a proposal."""
+
+    HOLD = "hold"
+    """It must not be published."""
+    LIMITS_CLAIMS = "limits_claims"
+    """It may be, but something is not said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """One thing that is missing.
+
+    Parameters
+    ----------
+    what
+        Short name.
+    effect
+        Whether it holds the proposal or limits what is claimed.
+    found, required
+        As text with units.
+    consequence, remedy
+        What cannot be said or done, and what would change that.
+    """
+
+    what: str
+    effect: Consequence
+    found: str
+    required: str
+    consequence: str
+    remedy: str
+
+    def record(self) -> dict[str, object]:
+        """Return the lack as JSON-ready values."""
+        return {
+            "what": self.what,
+            "effect": self.effect.value,
+            "found": self.found,
+            "required": self.required,
+            "consequence": self.consequence,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What else decides a verdict.
+
+    Parameters
+    ----------
+    has_city, has_currency, has_counts, has_fleet, has_population
+        What the city pack gives.
+    currency
+        Its currency, if any.
+    checked
+        Whether the congestion table passed its quality gate.
+    priced_periods
+        Periods with a price above 0 for any class.
+    uncertain_periods
+        Periods whose delay may be nil, at 90 %; their congestion is not charged for.
+    unverified
+        Parameters that nobody has confirmed.
+    converged
+        Whether demand and speed found a balance in every priced period.
+    """
+
+    has_city: bool
+    has_currency: bool
+    has_counts: bool
+    has_fleet: bool
+    has_population: bool
+    currency: str | None
+    checked: bool
+    priced_periods: Sequence[str]
+    uncertain_periods: Sequence[str] = ()
+    unverified: int = 0
+    converged: bool = True
+
+
+def judge(
+    evidence: ZoneEvidence, circumstances: Circumstances, parameters: ChargeParameters
+) -> tuple[Missing, ...]:
+    """Return everything that is missing, what holds the proposal first.
+
+    A lack holds a proposal when the price itself would rest on sand: a day or two of data, cells
+    that were hardly observed, no reference speed, no currency, an unchecked table. A lack that only
+    keeps us from saying more (totals, revenue, who pays) limits the claims.
+    """
+    found = [
+        *_enough_data(evidence, circumstances, parameters.evidence),
+        *_enough_quality(evidence, circumstances, parameters),
+        *_less_said(evidence, circumstances, parameters),
+        *_city_pack(circumstances),
+    ]
+    return tuple(sorted(found, key=lambda item: item.effect is not Consequence.HOLD))
+
+
+def verdict_of(missing: Sequence[Missing]) -> str:
+    """Return ``propose``, or ``hold`` if anything missing holds the proposal."""
+    return "hold" if any(item.effect is Consequence.HOLD for item in missing) else "propose"
+
+
+def _enough_data(
+    evidence: ZoneEvidence, circumstances: Circumstances, limits: Mapping[str, Parameter]
+) -> list[Missing]:
+    found: list[Missing] = []
+
+    if evidence.n_driven_cells == 0:
+        found.append(
+            _hold(
+                "traffic",
+                "no observed window in the zone",
+                "observed windows",
+                consequence="nothing can be said about this zone",
+                remedy="check the zone's position, or replay and build data that covers it",
+            )
+        )
+    if evidence.n_days < limits["min_days"].value:
+        found.append(
+            _hold(
+                "days",
+                f"{evidence.n_days} days",
+                f"{limits['min_days'].value:.0f} days",
+                consequence="an odd day or week (rain, roadworks, a festival) would set the price",
+                remedy="collect more days; they need not be consecutive",
+            )
+        )
+    driven = evidence.n_driven_cells / evidence.n_cells
+    if driven < limits["min_driven_share"].value:
+        found.append(
+            _hold(
+                "coverage",
+                f"{driven:.0%} of the zone's {evidence.n_cells} cells were driven",
+                f"{limits['min_driven_share'].value:.0%}",
+                consequence="the price would be that of the part which the probes happen to serve",
+                remedy="draw the zone around what was observed, or add probes elsewhere",
+            )
+        )
+    if evidence.free_flow_days < limits["min_free_flow_days"].value:
+        found.append(
+            _hold(
+                "free_flow_look_back",
+                f"{evidence.free_flow_days:.1f} days",
+                f"{limits['min_free_flow_days'].value:.0f} days",
+                consequence="delay is measured against a reference that may itself be congested",
+                remedy="collect nights and weekends for two weeks, then build congestion again",
+            )
+        )
+    for period in evidence.periods:
+        need = limits["min_days_per_period"].value
+        if period.period in circumstances.priced_periods and period.n_days < need:
+            found.append(
+                _hold(
+                    f"days:{period.period}",
+                    f"{period.n_days} days",
+                    f"{need:.0f} days",
+                    consequence="the price of this period would rest on too few of its own days",
+                    remedy="collect more such days",
+                )
+            )
+    return found
+
+
+def _enough_quality(
+    evidence: ZoneEvidence, circumstances: Circumstances, parameters: ChargeParameters
+) -> list[Missing]:
+    found: list[Missing] = []
+    priced = [p for p in evidence.periods if p.period in circumstances.priced_periods]
+    limit = parameters.evidence["min_good_share"].value
+    pairs = evidence.n_driven_cells * len(priced)
+    share = sum(p.n_good_cells for p in priced) / pairs if pairs else 0.0
+
+    if circumstances.has_currency and not priced and evidence.n_driven_cells:
+        found.append(
+            _hold(
+                "reason_to_charge",
+                "every price rounds to 0",
+                "a marginal external cost of at least half a rounding unit",
+                consequence="there is no charge to decide on",
+                remedy="none needed: traffic here costs others little",
+            )
+        )
+    if priced and share < limit:
+        found.append(
+            _hold(
+                "cells_with_good_quality",
+                f"{share:.0%} of {pairs} driven cells x priced periods",
+                f"{limit:.0%}",
+                consequence="values of quality C may not decide a price",
+                remedy="more vehicles, more days, or a coarser resolution",
+            )
+        )
+    if not circumstances.converged:
+        found.append(
+            _hold(
+                "balance",
+                "demand and speed found no balance",
+                "a balance within 50 rounds",
+                consequence="no effect can be predicted",
+                remedy="report this zone: the model does not fit it",
+            )
+        )
+    if not circumstances.checked:
+        found.append(
+            _hold(
+                "quality_check",
+                "no version of the congestion table has passed its quality gate",
+                "a passed check",
+                consequence="nothing that was not checked is published",
+                remedy="run `clearway quality check congestion`, then propose again",
+            )
+        )
+    return found
+
+
+def _less_said(
+    evidence: ZoneEvidence, circumstances: Circumstances, parameters: ChargeParameters
+) -> list[Missing]:
+    """Return what keeps a period from being priced in full, without holding the rest."""
+    found: list[Missing] = []
+    if circumstances.uncertain_periods:
+        found.append(
+            Missing(
+                what="certain_delay",
+                effect=Consequence.LIMITS_CLAIMS,
+                found="the 90 % interval of the delay reaches 0: "
+                + ", ".join(circumstances.uncertain_periods),
+                required="an interval above 0",
+                consequence="no congestion is charged for in these periods, only emissions",
+                remedy="more vehicles and days, if there is congestion at these hours",
+            )
+        )
+    least = parameters.release["min_vehicles"].value
+    most = parameters.release["max_vehicle_share"].value
+    found += [
+        Missing(
+            what=f"vehicles:{period.period}",
+            effect=Consequence.LIMITS_CLAIMS,
+            found=period.withheld,
+            required=f"{least:.0f} distinct vehicles, none with more than {most:.0%} of the time",
+            consequence="this period is withheld to protect the few who drove, and is not priced",
+            remedy="more vehicles, or a larger zone",
+        )
+        for period in evidence.periods
+        if period.withheld
+    ]
+    return found
+
+
+def _city_pack(circumstances: Circumstances) -> list[Missing]:
+    c = circumstances
+    hold, limit = Consequence.HOLD, Consequence.LIMITS_CLAIMS
+    rows = (
+        (
+            c.has_city, "city_pack", hold, "none", "a city pack",
+            "hours are UTC, not local, and no price can be stated",
+            "run `clearway city init`, then propose with --city",
+        ),
+        (
+            c.has_currency or not c.has_city, "currency", hold,
+            f"currency {c.currency}: no values filed" if c.currency else "none",
+            "a currency and price year with filed values, or the city's own prices.toml",
+            "prices are not stated",
+            "give currency and price_year in city.toml, or add prices.toml",
+        ),
+        (
+            c.has_counts, "counts", limit, "none", "traffic_counts.csv",
+            "totals and revenue are not available: a sample of vehicles is not a count",
+            "count traffic at a few points of the zone",
+        ),
+        (
+            c.has_fleet, "fleet_survey", limit, "the default mix", "fleet.csv",
+            "emissions use a default fleet with wide intervals",
+            "take the mix from registration or number-plate data",
+        ),
+        (
+            c.has_population, "population_and_income", limit, "none", "population.csv",
+            "nothing is said about who pays and who gains",
+            "add population and income by area",
+        ),
+        (
+            not c.has_population, "who_pays", limit,
+            "population by area, no trips by home area", "who drives here from where",
+            "nothing is said about who pays and who gains",
+            "a travel survey or number plates by home area",
+        ),
+        (
+            c.unverified == 0, "verified_parameters", limit,
+            f"{c.unverified} parameters unverified", "all confirmed",
+            "prices carry values from general knowledge; see the list of parameters",
+            "have the marked values confirmed before a public release",
+        ),
+    )  # fmt: skip
+    return [
+        Missing(
+            what=what, effect=effect, found=have, required=need, consequence=result, remedy=remedy
+        )
+        for present, what, effect, have, need, result, remedy in rows
+        if not present
+    ]
+
+
+def _hold(what: str, have: str, need: str, *, consequence: str, remedy: str) -> Missing:
+    return Missing(
+        what=what,
+        effect=Consequence.HOLD,
+        found=have,
+        required=need,
+        consequence=consequence,
+        remedy=remedy,
+    )
