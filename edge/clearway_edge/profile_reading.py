@@ -346,7 +346,11 @@ def _text(section: Section, name: str, key: str) -> TextRule:
     column = f"{key}_column"
     if column in section:
         return TextRule(name=name, column=section.text(column))
-    return TextRule(name=name, constant=section.text(key))
+    constant = section.text(key)
+    pattern = AIR_READING.field(name).pattern or ""
+    if constant and re.fullmatch(pattern, constant) is None:
+        section.fault(key, f"expected a text that matches {pattern}, got {constant!r}")
+    return TextRule(name=name, constant=constant)
 
 
 def _check_channels(top: Section, contract: Contract, names: Sequence[str]) -> None:

@@ -382,7 +382,13 @@ def _parquet_chunks(
     for batch in table.iter_batches(batch_size=rows, columns=tops, use_threads=False):
         seq = range(next_seq, next_seq + batch.num_rows)
         next_seq += batch.num_rows
-        columns = {name: batch.column(name).to_pylist() for name in names}
+        values = {name: batch.column(name).to_pylist() for name in tops}
+        columns = {
+            name: [_dig(value, name.split(".")[1:]) for value in values[name.split(".")[0]]]
+            if "." in name
+            else values[name]
+            for name in names
+        }
         yield RawChunk(seq=seq, lines=seq, columns=columns, faults=(), place=f"{file}, rows")
 
 
