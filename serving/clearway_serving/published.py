@@ -12,7 +12,7 @@ from threading import Lock
 
 import polars as pl
 
-from clearway_core.errors import ClearwayError, InsufficientData
+from clearway_core.errors import ClearwayError
 from clearway_core.lake import Lake
 
 _FRAMES_KEPT = 8
@@ -21,9 +21,6 @@ products and days that a few people look at side by side without a second read o
 
 _GATED_TABLES = frozenset({"congestion", "cell_speed", "cell_emissions"})
 """Tables made from vehicles' traces: their rows pass the release gate. Air tables hold none."""
-
-
-_PLACE = ["h3_cell", "window_start"]
 
 
 class NothingPublished(ClearwayError):  # noqa: N818 -- named for what happened
@@ -117,8 +114,6 @@ class PublishedTables:
         if product is None:
             message = f"{table} is released by resolution and window, neither was given"
             raise ValueError(message)
-        if table == "cell_emissions":
-            return self._emissions(version, product)
         return self._released(table, version, product)
 
     def _ungated(self, table: str, version: int, product: Product | None) -> pl.DataFrame:
@@ -141,18 +136,3 @@ class PublishedTables:
             version=version,
         )
         return rows.collect()
-
-    def _emissions(self, version: int, product: Product) -> pl.DataFrame:
-        """Return emissions of the cells and windows whose speeds are released.
-
-        An emission per kilometre is a function of the speed, so it says what the speed says.
-        """
-        rows = self._ungated("cell_emissions", version, product)
-        speeds = self.version("congestion")
-        if speeds is None:
-            return rows.clear()
-        try:
-            released = self._released("congestion", speeds, product)
-        except InsufficientData:
-            return rows.clear()
-        return rows.join(released.select("h3_cell", "window_start"), on=_PLACE, how="semi")

@@ -95,6 +95,21 @@ def _sums(congestion: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def free_flow() -> pl.DataFrame:
+    """Return rows of `free_flow` of the same cells."""
+    return (
+        rows()
+        .group_by("resolution", "window_minutes", "h3_cell", "vehicle_class", "free_flow_kmh")
+        .agg(
+            pl.col("free_flow_method").first(),
+            pl.len().cast(pl.Int64).alias("n_windows"),
+            pl.col("n_vehicles").max(),
+            pl.col("window_start").min().alias("look_back_start"),
+            pl.col("window_start").max().alias("look_back_end"),
+        )
+    )
+
+
 def air_rows() -> pl.DataFrame:
     """Return rows of `air_hourly`: two sensors, three hours, one hour incomplete."""
     made = []

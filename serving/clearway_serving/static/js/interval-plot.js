@@ -16,10 +16,11 @@ import { element } from './dom.js';
 /**
  * @param {Interval[]} rows
  * @param {(value: number) => string} text Value with unit.
+ * @param {(low: number, high: number) => string} range Interval with unit.
  * @param {string} caption For readers who do not see the drawing.
  * @returns {HTMLElement}
  */
-export function intervalPlot(rows, text, caption) {
+export function intervalPlot(rows, text, range, caption) {
   const low = Math.min(0, ...rows.map((row) => row.low));
   const high = Math.max(0, ...rows.map((row) => row.high));
   const place = (/** @type {number} */ value) => (100 * (value - low)) / (high - low || 1);
@@ -27,7 +28,7 @@ export function intervalPlot(rows, text, caption) {
     element('th', { scope: 'row', text: row.label }),
     element('td', { 'aria-hidden': 'true' }, drawing(row, place)),
     element('td', { class: 'plot-value' }, text(row.median),
-      element('small', { text: `${text(row.low)} to ${text(row.high)}` }))));
+      element('small', { text: range(row.low, row.high) }))));
   return element('table', { class: 'plot' },
     element('caption', { class: 'visually-hidden', text: `${caption}: median and 90 % interval` }),
     element('tbody', {}, ...lines));

@@ -9,11 +9,24 @@ export class Money {
   }
 
   /** @param {number} amount In minor units. @param {number} [digits] @returns {string} "THB 12.50" */
-  text(amount, digits = Math.round(Math.log10(this.minor))) {
-    const number = new Intl.NumberFormat('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-    return `${this.currency ? `${this.currency} ` : ''}${number.format(amount / this.minor)}`.replace('-', '−');
+  text(amount, digits = this.digits) {
+    return `${this.currency ? `${this.currency} ` : ''}${this.plain(amount, digits)}`;
   }
+
+  /** @param {number} amount In minor units. @param {number} [digits] @returns {string} "12.50" */
+  plain(amount, digits = this.digits) {
+    const number = new Intl.NumberFormat('en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return number.format(amount / this.minor).replace('-', '−');
+  }
+
+  get digits() { return Math.round(Math.log10(this.minor)); }
 }
 
+/** @param {number} value @returns {string} "−12" */
+const signed = (value) => `${value > 0 ? '+' : ''}${Number(value.toPrecision(2))}`.replace('-', '−');
+
 /** @param {number} value @returns {string} "−12 %" */
-export const percent = (value) => `${value > 0 ? '+' : ''}${Number(value.toPrecision(2))} %`.replace('-', '−');
+export const percent = (value) => `${signed(value)} %`;
+
+/** @param {number} low @param {number} high @returns {string} "−12 to −3 %" */
+export const percentRange = (low, high) => `${signed(low)} to ${signed(high)} %`;

@@ -3,7 +3,7 @@
  */
 import { element, table } from './dom.js';
 import { intervalPlot } from './interval-plot.js';
-import { percent } from './money.js';
+import { percent, percentRange } from './money.js';
 
 const EFFECTS = /** @type {const} */ ([
   ['traffic_change_pct', 'Traffic', 'Vehicle-kilometres in the zone.'],
@@ -26,7 +26,7 @@ export function effects(body) {
   }
   return element('div', { class: 'triple' }, ...EFFECTS.map(([key, title, text]) =>
     element('section', { class: 'plot-panel', 'data-effect': key }, element('h3', { text: title }), element('p', { text }),
-      intervalPlot(rows.filter((row) => row[key]).map((row) => ({ ...row[key], label: row.label, strong: row.strong })), percent, title))));
+      intervalPlot(rows.filter((row) => row[key]).map((row) => ({ ...row[key], label: row.label, strong: row.strong })), percent, percentRange, title))));
 }
 
 /** @param {any} body @param {import('./money.js').Money} money @returns {HTMLElement} */

@@ -6,16 +6,19 @@ import { number } from './overview.js';
 
 const STATUS_ORDER = ['unverified', 'design', 'computed', 'verified'];
 
-/** @param {string} name "free_flow_look_back" or "days:am_peak" */
-const words = (name) => {
-  const text = name.replaceAll('_', ' ').replace(':', ', ');
-  return text.charAt(0).toUpperCase() + text.slice(1);
-};
+/** @param {string} text */
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** @param {any[]} missing */
-export function lacks(missing) {
+/** @param {string} name "free_flow_look_back" */
+const words = (name) => capital(name.replaceAll('_', ' '));
+
+/**
+ * @param {any[]} missing
+ * @param {Map<string, string>} periods Label by name.
+ */
+export function lacks(missing, periods) {
   const group = (/** @type {string} */ effect, /** @type {string} */ title) => {
-    const items = missing.filter((item) => (item.effect === 'hold') === (effect === 'hold'));
+    const items = joined(missing.filter((item) => (item.effect === 'hold') === (effect === 'hold')), periods);
     if (!items.length) return [];
     return [
       element('h3', { class: `lack-head ${effect}` }, element('span', { class: 'mark', 'aria-hidden': 'true' }), title),
@@ -25,21 +28,44 @@ export function lacks(missing) {
   return element('div', {}, ...group('hold', 'These hold the proposal'), ...group('limits', 'These limit what can be said'));
 }
 
+/**
+ * Join what is missing in several periods for the same reason, such as "days:am_peak".
+ * @param {any[]} items
+ * @param {Map<string, string>} periods
+ */
+function joined(items, periods) {
+  /** @type {Map<string, any>} */ const byReason = new Map();
+  for (const item of items) {
+    const [what, period] = item.what.split(':');
+    const reason = period === undefined ? item.what : JSON.stringify([what, item.found, item.required, item.consequence]);
+    const before = byReason.get(reason);
+    const label = period === undefined ? [] : [periods.get(period) ?? words(period)];
+    if (before) before.periods.push(...label);
+    else byReason.set(reason, { ...item, what, periods: label });
+  }
+  return [...byReason.values()];
+}
+
 /** @param {any} item */
 function lack(item) {
+  const where = item.periods.length ? ` in ${item.periods.join(', ').toLowerCase()}` : '';
   return element('li', {},
-    element('div', {}, element('p', { class: 'what', text: words(item.what) }),
+    element('div', {}, element('p', { class: 'what', text: `${words(item.what)}${where}` }),
       element('p', { class: 'gap', text: `${item.found}; required: ${item.required}` })),
-    element('div', {}, element('p', { text: words(item.consequence) }),
-      element('p', { class: 'remedy', text: `What to do: ${item.remedy}` })));
+    element('div', {}, element('p', { text: `${capital(item.consequence)}.` }),
+      element('p', { class: 'remedy', text: `What to do: ${item.remedy}.` })));
 }
+
+/** @param {any} body @returns {Map<string, string>} Label of each period by its name. */
+export const periodLabels = (body) => new Map(body.periods.map((/** @type {any} */ p) => [p.period, p.label]));
 
 /** @param {any} body */
 export function evidenceTable(body) {
-  const labels = new Map(body.periods.map((/** @type {any} */ p) => [p.period, p.label]));
+  const labels = periodLabels(body);
   const rows = (body.evidence?.by_period ?? []).map((/** @type {any} */ row) => {
     const name = labels.get(row.period) ?? row.period;
     if (row.withheld) return { cells: [name, '–', '–', '–', '–', '–', `withheld: ${row.withheld}`] };
+    if (!row.n_cells) return { cells: [name, '0', '0', '–', '–', '–', 'nothing observed'] };
     const quality = row.quality_counts ?? {};
     const speed = row.space_mean_kmh;
     return { cells: [
@@ -62,7 +88,7 @@ export function evidenceText(body, clock) {
   const e = body.evidence ?? {};
   const span = e.first_window && e.last_window
     ? `, from ${clock.moment(Date.parse(e.first_window))} to ${clock.moment(Date.parse(e.last_window))}` : '';
-  const fleet = e.fleet ? ` Fleet: ${e.fleet.surveyed ? 'surveyed' : 'default'}, ${e.fleet.source}.` : '';
+  const fleet = e.fleet ? ` Fleet: ${e.fleet.surveyed ? 'surveyed' : 'default'} (${e.fleet.source}).` : '';
   return `${e.n_driven_cells ?? '–'} of ${e.n_cells ?? '–'} cells were driven on ${e.n_days ?? '–'} days${span}. Free-flow speeds look back ${number(e.free_flow_look_back_days, 1)} days.${fleet}`;
 }
 

@@ -4,15 +4,17 @@
 import { byId, element } from './dom.js';
 import { STATE_TEXT, verdictBadge } from './proposal-card.js';
 import { number } from './overview.js';
+import { percent, percentRange } from './money.js';
 
 const DECISION_TEXT = { approved: 'Approved', rejected: 'Rejected', published: 'Published', refused_at_publication: 'Refused at publication' };
 
 /** @param {any} proposal @param {import('./clock.js').CityClock} clock */
 export function drawOpening(proposal, clock) {
   const { body } = proposal;
-  const holds = (body.missing ?? []).filter((/** @type {any} */ m) => m.effect === 'hold').length;
+  const holds = new Set((body.missing ?? []).filter((/** @type {any} */ m) => m.effect === 'hold')
+    .map((/** @type {any} */ m) => m.what.split(':')[0])).size;
   const lead = proposal.verdict === 'hold'
-    ? `${holds === 1 ? 'One thing' : `${holds} things`} that a price must rest on ${holds === 1 ? 'is' : 'are'} missing. What follows is indicative: it shows where the evidence points, and must not be published.`
+    ? `${holds === 1 ? 'One kind of evidence' : `${holds} kinds of evidence`} that a price must rest on ${holds === 1 ? 'is' : 'are'} missing. What follows is indicative: it shows where the evidence points, and must not be published.`
     : 'The evidence is sufficient for a proposal. It takes effect only if a person approves it.';
   const fact = (/** @type {string} */ name, /** @type {string|null} */ text) =>
     text ? element('div', {}, element('dt', { text: name }), element('dd', { text })) : null;
@@ -25,9 +27,26 @@ export function drawOpening(proposal, clock) {
     element('dl', { class: 'short-facts' },
       fact('Area', body.zone?.area_km2 ? `${number(body.zone.area_km2, 1)} km²` : null),
       fact('Cells', body.zone?.n_cells ? String(body.zone.n_cells) : null),
-      fact('Way through', body.zone?.mean_crossing_km ? `${number(body.zone.mean_crossing_km, 1)} km` : null),
+      fact('Typical crossing', body.zone?.mean_crossing_km ? `${number(body.zone.mean_crossing_km, 1)} km` : null),
       fact('Prices in', proposal.currency ? `${proposal.currency} of ${proposal.price_year}` : null),
-      fact('Made', clock.moment(Date.parse(proposal.created_at)))));
+      fact('Made', clock.moment(Date.parse(proposal.created_at)))),
+    headline(body));
+}
+
+/** @param {any} body */
+function headline(body) {
+  const overall = body.predicted?.overall;
+  if (!overall) return null;
+  const figure = (/** @type {string} */ name, /** @type {any} */ interval) => interval && element('div', {},
+    element('dt', { text: name }),
+    element('dd', {}, percent(interval.median), element('small', { text: percentRange(interval.low, interval.high) })));
+  return element('section', { class: 'headline', 'aria-label': 'Predicted change in charged hours' },
+    element('p', { class: 'small muted' }, 'Predicted in charged hours, with 90 % intervals',
+      body.indicative ? element('span', { class: 'indicative', text: 'indicative' }) : null),
+    element('dl', {},
+      figure('Traffic in the zone', overall.traffic_change_pct),
+      figure('NOₓ from traffic', overall.nox_change_pct),
+      figure('Mean speed', overall.speed_change_pct)));
 }
 
 /** @param {any} proposal @param {import('./clock.js').CityClock} clock @param {string|null} approvalUrl */

@@ -8,7 +8,7 @@ import { byId, element } from './dom.js';
 import { drawMasthead } from './masthead.js';
 import { Money } from './money.js';
 import { effects, totals } from './proposal-effects.js';
-import { evidenceTable, evidenceText, lacks, manifestTable, parameterTable } from './proposal-evidence.js';
+import { evidenceTable, evidenceText, lacks, manifestTable, parameterTable, periodLabels } from './proposal-evidence.js';
 import { decisionSteps, drawOpening } from './proposal-opening.js';
 import { priceTable, rationales } from './proposal-prices.js';
 
@@ -34,11 +34,11 @@ function sections(proposal, clock, approvalUrl) {
   const missing = body.missing ?? [];
   const reasons = body.prices_stated === false ? null : rationales(body, money);
   return [
-    missing.length ? section('missing', 'What is missing', null, [lacks(missing)]) : null,
+    missing.length ? section('missing', 'What is missing', null, [lacks(missing, periodLabels(body))]) : null,
     section('prices', 'Prices', body.prices_stated === false
       ? 'No price is stated: the city pack gives no currency.'
-      : `Per kilometre driven in the zone, in ${body.currency} of ${body.price_year}.`, [priceTable(body, money)], unsure),
-    reasons ? section('reasons', 'Why these prices', 'What one kilometre costs others. The two reasons are kept apart, since one may hold where the other does not.', [reasons], unsure) : null,
+      : `Per kilometre driven in the zone, in ${body.currency} of ${body.price_year}. A typical crossing is ${body.zone?.mean_crossing_km?.toFixed(1) ?? '–'} km.`, [priceTable(body, money)], unsure),
+    reasons ? section('reasons', 'Why these prices', 'What one kilometre costs others. The two reasons are kept apart, since one may hold where the other does not. Their scales differ.', [reasons], unsure) : null,
     section('effects', 'What would change', 'Bars are 90 % intervals, marks the median.', [effects(body), totals(body, money)], unsure),
     section('evidence', 'Evidence', evidenceText(body, clock), [evidenceTable(body)]),
     (body.limits ?? []).length ? section('limits', 'What this cannot say', null, [element('ul', { class: 'limits' }, ...body.limits.map((/** @type {string} */ text) => element('li', { text })))]) : null,

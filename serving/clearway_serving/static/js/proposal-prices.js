@@ -5,25 +5,26 @@ import { element } from './dom.js';
 import { intervalPlot } from './interval-plot.js';
 
 const BOUND_TEXT = { cap: 'capped', step: 'step limited', ratio: 'kept in ratio to cars', rounding: 'rounded', floor: 'at least 0' };
-const DAYS_TEXT = { working: 'working days', free: 'weekends and holidays', all: 'every day' };
+const DAYS_TEXT = { working: 'working days', free: 'free days', all: 'every day' };
 
-/** @param {any} period @returns {string} "working days, 07:00–10:00" */
-export function periodHours(period) {
+/** @param {any} period @returns {HTMLElement} Its name, days and hours. */
+function periodHead(period) {
   const hour = (/** @type {number} */ h) => `${String(h).padStart(2, '0')}:00`;
-  if (period.start_hour_local === undefined) return '';
-  return `${DAYS_TEXT[/** @type {'all'} */ (period.days)] ?? period.days}, ${hour(period.start_hour_local)}–${hour(period.end_hour_local)}`;
+  const hours = period.start_hour_local === undefined ? '' : `${hour(period.start_hour_local)}–${hour(period.end_hour_local)}`;
+  return element('th', { scope: 'col', class: 'num' }, period.label,
+    element('small', { text: DAYS_TEXT[/** @type {'all'} */ (period.days)] ?? period.days }),
+    element('small', { text: hours }));
 }
 
 /** @param {any} body @param {import('./money.js').Money} money */
 export function priceTable(body, money) {
   const at = new Map(body.prices.map((/** @type {any} */ p) => [`${p.period} ${p.charge_class}`, p]));
-  const heads = body.periods.map((/** @type {any} */ p) => element('th', { scope: 'col', class: 'num' }, p.label, element('small', { text: periodHours(p) })));
   const rows = body.classes.map((/** @type {any} */ c) => element('tr', {},
     element('th', { scope: 'row' }, c.label, element('small', { text: `${Math.round(100 * c.share_of_vehicle_km)} % of vehicle-km` })),
     ...body.periods.map((/** @type {any} */ p) => priceCell(at.get(`${p.period} ${c.charge_class}`), money))));
   return element('div', { class: 'scroll' }, element('table', { class: 'prices' },
     element('caption', { class: 'visually-hidden', text: 'Price per kilometre by class and period' }),
-    element('thead', {}, element('tr', {}, element('th', { scope: 'col', text: 'Class of vehicle' }), ...heads)),
+    element('thead', {}, element('tr', {}, element('th', { scope: 'col', text: 'Class of vehicle' }), ...body.periods.map(periodHead))),
     element('tbody', {}, ...rows)));
 }
 
@@ -36,7 +37,7 @@ function priceCell(price, money) {
   const crossing = price.typical_crossing_minor;
   const bounds = (price.bounded_by ?? []).map((/** @type {'cap'} */ b) => BOUND_TEXT[b] ?? b.replaceAll('_', ' ')).join(', ');
   return element('td', { class: 'num' }, money.text(amount),
-    element('small', { text: crossing === null || crossing === undefined ? '' : `${money.text(crossing)} way through` }),
+    element('small', { text: crossing === null || crossing === undefined ? '' : `${money.plain(crossing)} per crossing` }),
     bounds ? element('small', { text: bounds }) : null);
 }
 
@@ -68,13 +69,13 @@ function reasonPanels(body, prices, money) {
   const labels = new Map(body.classes.map((/** @type {any} */ c) => [c.charge_class, c.label]));
   const panel = (/** @type {string} */ part, /** @type {string} */ title, /** @type {string} */ text) => {
     const rows = prices.filter((p) => p.rationale[part]).map((p) => ({
-      label: labels.get(p.charge_class) ?? p.charge_class,
+      label: `${labels.get(p.charge_class) ?? p.charge_class}${p.exempt ? ' (exempt)' : ''}`,
       median: p.rationale[part].median_minor_per_km,
       low: p.rationale[part].low_minor_per_km,
       high: p.rationale[part].high_minor_per_km,
     }));
     return element('section', { class: 'plot-panel', 'data-rationale': part }, element('h3', { text: title }), element('p', { text }),
-      intervalPlot(rows, (value) => money.text(value), title));
+      intervalPlot(rows, (value) => money.text(value), (low, high) => `${money.plain(low)} to ${money.plain(high)}`, title));
   };
   return [
     panel('congestion', 'Congestion', 'Time that one more kilometre costs all others, per km.'),
