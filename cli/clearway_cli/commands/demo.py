@@ -1,9 +1,140 @@
-"""Commands of the group."""
+"""`clearway demo`: the whole chain on one machine, then the map."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption
+from clearway_core.errors import UsageError
+from clearway_core.progress import Progress
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    data_dir: Annotated[
+        Path,
+        typer.Option("--data-dir", help="Folder of the demo; emptied when the demo runs again."),
+    ] = DEFAULT_DATA_DIR / "demo",
+    log: LogOption = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Take the embedded log; do not try to start Kafka.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Keep the map open at the end.")
+    ] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Only show what the last demo left; run nothing.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of the map; 0: any free one.")
+    ] = 8501,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a small simulated city flow from its taxis to a price proposal, then see its map.
+
+    Everything is made up and says so. Kafka is started if this machine can (Java 17 and Maven),
+    or else one SQLite file takes its place. Nothing leaves the machine.
+    """
+    from clearway_cli.demo import is_demo_folder, run_demo
+    from clearway_cli.demo_findings import find, lines
+    from clearway_cli.output import console, say_json
+    from clearway_core.lake import open_lake
+
+    if as_json and serve:
+        message = "--json prints one document and ends: add --no-serve"
+        raise UsageError(message)
+    if again and not is_demo_folder(data_dir):
+        message = f"{data_dir} holds no demo yet: leave --again out"
+        raise UsageError(message)
+
+    def stage(title: str) -> AbstractContextManager[Progress]:
+        return _percent_bar(title, quiet=as_json)
+
+    def say(text: str) -> None:
+        if not as_json:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if not again:
+        run = run_demo(data_dir, log=log, embedded=embedded, stage=stage, say=say)
+        findings = find(open_lake(data_dir), run)
+        if as_json:
+            say_json(findings.as_dict())
+        else:
+            console.print()
+            for line in lines(findings):
+                say(line)
+        if findings.failed_checks:
+            raise typer.Exit(1)
+    _say_next(data_dir, quiet=as_json)
+    if serve:
+        _serve(data_dir, port)
+
+
+@contextmanager
+def _percent_bar(title: str, *, quiet: bool) -> Iterator[Progress]:
+    """Show a bar that counts per cent where the work is counted in many small units."""
+    from clearway_cli.output import bar
+
+    most_units = 1_000
+    with bar(f"{title:<22}", quiet=quiet) as advance:
+
+        def scaled(done: int, total: int | None, note: str) -> None:
+            if total is not None and total > most_units:
+                done, total = 100 * done // total, 100
+            advance(done, total, note)
+
+        yield scaled
+
+
+def _say_next(data_dir: Path, *, quiet: bool) -> None:
+    from clearway_cli.output import console
+
+    if quiet:
+        return
+    option = f"--data-dir {data_dir}"
+    for text in (
+        f"Approve or reject: clearway airflow {option}   (`make airflow` does the same)",
+        f"The map again:     clearway demo --again {option}",
+    ):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _serve(data_dir: Path, port: int) -> None:
+    from clearway_cli.cities import find_city
+    from clearway_cli.output import console
+    from clearway_core.lake import open_lake
+    from clearway_serving.jobs import Address
+    from clearway_serving.jobs import serve as serve_pages
+
+    def ready(address: str) -> None:
+        console.print(f"Map:               [bold]{address}[/]   (Ctrl-C ends)", highlight=False)
+
+    serve_pages(
+        open_lake(data_dir),
+        city=find_city(None, data_dir),
+        address=Address(port=_free(port)),
+        ready=ready,
+    )
+
+
+def _free(port: int) -> int:
+    """Return the port, or 0 (any) if somebody listens there already."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
