@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearway_cli.city_geojson import LINES, POLYGONS, check_geojson, feature_names
-from clearway_cli.city_tables import TABLES, check_table
 from clearway_core.city import CITY_FILE, OPTIONAL_FILES, City, read_city
 from clearway_core.errors import SettingsError
+
+from clearway_cli.city_geojson import LINES, POLYGONS, check_geojson, feature_names
+from clearway_cli.city_tables import TABLES, check_table
 
 ASSUMPTION = "ASSUMPTION"
 """Word by which `clearway city init` marks what nobody has confirmed."""
@@ -151,14 +152,16 @@ def _city_faults(city: City) -> Iterator[tuple[str, str, str]]:
         yield (
             "service_area_deg",
             "service_area_size",
-            f"expected a city, got {east - west:.1f} by {north - south:.1f} degrees; "
-            "give [west, south, east, north] of the built-up area",
+            (
+                f"expected a city, got {east - west:.1f} by {north - south:.1f} degrees; "
+                "give [west, south, east, north] of the built-up area"
+            ),
         )
     yield from _zone_faults(city)
 
 
 def _zone_faults(city: City) -> Iterator[tuple[str, str, str]]:
-    from datetime import datetime  # noqa: PLC0415 -- only here
+    from datetime import datetime
 
     west, _, east, _ = city.service_area_deg
     offset = datetime(2026, 1, 15, 12, tzinfo=city.time_zone).utcoffset()
@@ -169,8 +172,11 @@ def _zone_faults(city: City) -> Iterator[tuple[str, str, str]]:
         yield (
             "time_zone",
             "time_zone_place",
-            f"{city.time_zone.key} belongs near longitude {clock_deg:.0f}, the service area lies "
-            f"at {(west + east) / 2:.2f}. Is longitude first in service_area_deg? Is it that zone?",
+            (
+                f"{city.time_zone.key} belongs near longitude {clock_deg:.0f}, the service area "
+                f"lies at {(west + east) / 2:.2f}. Is longitude first in service_area_deg? "
+                "Is it that zone?"
+            ),
         )
 
 

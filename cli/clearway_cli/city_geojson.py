@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
@@ -25,6 +26,7 @@ Position = tuple[float, float]
 _MARGIN_DEG = 0.2
 """A road may leave the service area by some 20 km before it is suspicious. [°]"""
 
+_GLOBE_DEG: Box = (-180.0, -90.0, 180.0, 90.0)
 _SHORTEST_RING = 4
 _SHORTEST_LINE = 2
 _MOST_CORNERS_CHECKED = 800
@@ -67,7 +69,7 @@ def check_geojson(
     for number, feature in enumerate(features, start=1):
         where = f"feature {number}"
         geometry = feature.get("geometry") if isinstance(feature, dict) else None
-        if not isinstance(geometry, dict):
+        if not isinstance(feature, dict) or not isinstance(geometry, dict):
             fault(where, "geometry", f"expected a Feature with a geometry, got {_short(feature)}")
             continue
         if needed is not None:
@@ -95,7 +97,7 @@ def feature_names(file: Path) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def _features(file: Path, fault: SayFault) -> list[dict[str, object]]:
+def _features(file: Path, fault: SayFault) -> list[object]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -130,7 +132,7 @@ def _check_property(
         fault(where, "class_unknown", f"expected a road class, got {value!r}; known: {known}")
     if needed == "name":
         names[value] += 1
-        if names[value] == 2:  # noqa: PLR2004 -- said once per name
+        if names[value] > 1:
             fault(where, "name_doubled", f"the name {value!r} is given twice; names tell apart")
 
 
@@ -204,31 +206,39 @@ def place_problem(positions: Sequence[Position], area_deg: Box | None) -> tuple[
         if area_deg is not None and _within(lat, lon, area_deg):
             return (
                 "order",
-                f"longitude and latitude look exchanged: [{lon}, {lat}] is outside the service "
-                f"area, [{lat}, {lon}] is inside; longitude comes first",
+                (
+                    f"longitude and latitude look exchanged: [{lon}, {lat}] is outside the service "
+                    f"area, [{lat}, {lon}] is inside; longitude comes first"
+                ),
             )
-        if not (-180 <= lon <= 180 and -90 <= lat <= 90):  # noqa: PLR2004 -- degrees
+        if not _inside(lon, lat, _GLOBE_DEG, margin_deg=0.0):
             return (
                 "range",
-                f"expected longitude -180 to 180 and latitude -90 to 90, got [{lon}, {lat}]; "
-                "is longitude first, in degrees?",
+                (
+                    f"expected longitude -180 to 180 and latitude -90 to 90, got [{lon}, {lat}]; "
+                    "is longitude first, in degrees?"
+                ),
             )
         return (
             "outside",
-            f"[{lon}, {lat}] is outside the service area {list(area_deg or ())}; "
-            "correct the position or widen service_area_deg",
+            (
+                f"[{lon}, {lat}] is outside the service area {list(area_deg or ())}; "
+                "correct the position or widen service_area_deg"
+            ),
         )
     return None
 
 
 def _within(lon: float, lat: float, area_deg: Box | None) -> bool:
     if area_deg is None:
-        return -180 <= lon <= 180 and -90 <= lat <= 90  # noqa: PLR2004 -- degrees
-    west, south, east, north = area_deg
-    return (
-        west - _MARGIN_DEG <= lon <= east + _MARGIN_DEG
-        and south - _MARGIN_DEG <= lat <= north + _MARGIN_DEG
-    )
+        return _inside(lon, lat, _GLOBE_DEG, margin_deg=0.0)
+    return _inside(lon, lat, area_deg, margin_deg=_MARGIN_DEG)
+
+
+def _inside(lon: float, lat: float, box: Box, *, margin_deg: float) -> bool:
+    west, south, east, north = box
+    in_width = west - margin_deg <= lon <= east + margin_deg
+    return in_width and south - margin_deg <= lat <= north + margin_deg
 
 
 def _check_ring(where: str, ring: Sequence[Position], fault: SayFault) -> None:
@@ -244,7 +254,7 @@ def _check_ring(where: str, ring: Sequence[Position], fault: SayFault) -> None:
 
 
 def _crossing(ring: Sequence[Position]) -> list[float] | None:
-    edges = list(zip(ring, ring[1:], strict=False))
+    edges = list(itertools.pairwise(ring))
     for i, (a, b) in enumerate(edges):
         for j in range(i + 2, len(edges)):
             if i == 0 and j == len(edges) - 1:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-from clearway_cli.city_geojson import Box, SayFault, place_problem
 from clearway_core.contracts.wire import VEHICLE_CLASSES
+
+from clearway_cli.city_geojson import Box, SayFault, place_problem
 
 _SHARE_TOLERANCE = 0.005
 _PERCENT = 100.0
@@ -203,7 +204,7 @@ def _fleet_row(sheet: Sheet, where: str, line: int, row: Mapping[str, str]) -> N
 
 def _emission_classes() -> frozenset[str]:
     """Return the classes that the factor files know."""
-    from importlib import resources  # noqa: PLC0415 -- only for a pack with a fleet
+    from importlib import resources
 
     file = resources.files("clearway_models") / "params" / "vehicle_classes.csv"
     rows = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))

@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clearway_cli.city_check import ASSUMPTION
-from clearway_cli.city_tables import TABLES
 from clearway_core.city import CITY_FILE, OPTIONAL_FILES
 from clearway_core.errors import UsageError
+
+from clearway_cli.city_check import ASSUMPTION
+from clearway_cli.city_tables import TABLES
 
 _HOUR_DEG = 15.0
 _MARGIN_DEG = 0.01
@@ -120,8 +121,8 @@ def _city_toml(name: str, box: Box | None) -> str:
         math.ceil(east * 1000) / 1000,
         math.ceil(north * 1000) / 1000,
     ]
-    return f"""# A city pack. Lines marked {ASSUMPTION} were not confirmed by anyone: correct or confirm
-# them and delete the mark. `clearway city check` lists what is wrong and what is still assumed.
+    return f"""# A city pack. Nobody has confirmed the lines marked {ASSUMPTION}: correct them, or
+# confirm them and delete the mark. `clearway city check` lists faults and what is still assumed.
 [city]
 name = {json.dumps(name, ensure_ascii=False)}
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, cast
 
 import polars as pl
-
-from clearway_cli.demo import DemoRun
 from clearway_core.city import City
 from clearway_core.lake import Lake
+
+from clearway_cli.demo import DemoRun
 
 RESOLUTION, WINDOW_MINUTES = 9, 15
 _WORST_SHOWN = 3
@@ -265,11 +265,15 @@ def _traffic_lines(findings: Findings) -> list[str]:
     longer = t.free_flow_kmh / t.peak_kmh
     worst = ", ".join(f"{area} {kmh:.1f} (free flow {free:.1f})" for area, kmh, free in t.worst)
     return [
-        f"Map:           {t.n_cells} cells, {t.n_values:,} values of 15 minutes, {t.n_released:,} "
-        f"({share:.0f} %) may leave the house: 10 vehicles or more",
-        f"City speed:    {t.quiet_kmh:.1f} km/h at {_clock(t.quiet_at, zone)}, {t.peak_kmh:.1f} at "
-        f"{_clock(t.peak_at, zone)}; free flow {t.free_flow_kmh:.1f}, so a trip takes "
-        f"{longer:.1f} times as long",
+        (
+            f"Map:           {t.n_cells} cells, {t.n_values:,} values of 15 minutes, "
+            f"{t.n_released:,} ({share:.0f} %) may leave the house: 10 vehicles or more"
+        ),
+        (
+            f"City speed:    {t.quiet_kmh:.1f} km/h at {_clock(t.quiet_at, zone)}, "
+            f"{t.peak_kmh:.1f} at {_clock(t.peak_at, zone)}; free flow {t.free_flow_kmh:.1f}, so a trip takes "  # noqa: E501
+            f"{longer:.1f} times as long"
+        ),
         f"Worst areas:   {worst} km/h at {_clock(t.peak_at, zone)}",
     ]
 

@@ -1,14 +1,14 @@
-r"""Readings of low-cost particle sensors and one reference, from what the simulated streets emitted.
+r"""Readings of low-cost particle sensors and one reference, from what simulated streets emitted.
 
 True concentration at a sensor::
 
     C(t) = B(t) + sum over streets of  sqrt(2/pi) * q / (u(t) * s(d)) * exp(-d / 150 m) * cover
-    s(d) = 1.7 m + 0.08 d        vertical spread: wake of the vehicles, then growth with distance
+    s(d) = 1.7 m + 0.08 d        vertical spread: wake of vehicles, then growth with distance
     cover = min(1, L / (L + 2 d))    how much of the horizon a street of length L fills
 
 with q the street's emission per length [g/m/s], u wind [m/s] and d the distance to the street
-(at least 8 m) [m]: an infinite line source on the ground (the screening form that R-LINE reduces to),
-faded by hand. B is a regional background with a morning inversion. A PMS5003 then reads::
+(at least 8 m) [m]: an infinite line source on the ground (the screening form that R-LINE reduces
+to), faded by hand. B is a regional background with a morning inversion. A PMS5003 then reads::
 
     raw = g_unit * g_channel * C * (1 + k / 1.65 / (100 / RH - 1)) + noise,  rounded to 1 µg/m³
 
@@ -96,7 +96,7 @@ def read_emissions(plan: Plan, results: Path) -> Emissions:
 
 
 def _edges(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for interval in ET.parse(file).getroot():  # noqa: S314 -- written by our own simulation
+    for interval in ET.parse(file).getroot():  # noqa: S314 -- ours
         row = int(float(interval.get("begin", 0))) // EMISSION_PERIOD_S
         for edge in interval:
             yield row, edge.attrib
@@ -256,12 +256,12 @@ def _emitted(
 ) -> tuple[
     np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]
 ]:
-    """Return emission by street: simulated on that morning, its mean by hour before. [g/s]"""
+    """Return emission by street: simulated on that morning, its mean by hour before [g/s]."""
     if second >= 0:
         row = min(second // EMISSION_PERIOD_S, emissions.pm_gs.shape[0] - 1)
         return emissions.pm_gs[row], emissions.nox_gs[row]
     day, hour = _local(second)
-    thursday, days_in_week = 3, 7
+    thursday, saturday, days_in_week = 3, 5, 7
     weekday = (thursday + day - DAYS_BEFORE) % days_in_week
-    factor = _HOURLY_TRAFFIC[int(hour)] * (_WEEKEND_FACTOR if weekday >= 5 else 1.0)  # noqa: PLR2004
+    factor = _HOURLY_TRAFFIC[int(hour)] * (_WEEKEND_FACTOR if weekday >= saturday else 1.0)
     return emissions.pm_gs.mean(axis=0) * factor, emissions.nox_gs.mean(axis=0) * factor

@@ -18,7 +18,7 @@ DURATION_S = 10_800
 """Three hours, 06:00 to 09:00 local time: quiet, jam, recovery. [s]"""
 
 _PEAK_S, _PEAK_SD_S, _PEAK_SHARE = 5_500.0, 1_500.0, 0.78
-_SHORTEST_TRIP_M = 800.0
+_SHORTEST_TRIP_M, _TO_JOBS_SHARE = 800.0, 0.72
 _RIDES = 24
 """More than anyone can serve in the simulated time."""
 
@@ -147,14 +147,14 @@ class Places:
         start = start or self.home(rng)
         here = self.plan.middle_m(start)
         while True:
-            end = self.job(rng) if rng.random() < 0.72 else self.home(rng)  # noqa: PLR2004
+            end = self.job(rng) if rng.random() < _TO_JOBS_SHARE else self.home(rng)
             if math.dist(here, self.plan.middle_m(end)) > _SHORTEST_TRIP_M:
                 return start, end
 
 
 def write_demand(plan: Plan, file: Path, *, private_trips: int, seed: int) -> None:
     """Write the SUMO route file with vehicle types, private trips and fleets."""
-    rng = random.Random(seed)  # noqa: S311 -- a drawing, not a secret
+    rng = random.Random(seed)
     places = Places(plan)
     rows = [(depart, text) for depart, text in _private(places, rng, private_trips)]
     rows += _fleets(places, rng)

@@ -127,8 +127,8 @@ def _write_settings(plan: Plan, folder: Path) -> None:
         max(lats) + _MARGIN_DEG,
     )
     (folder / "city.toml").write_text(
-        f"""# The demo city. Synthetic: simulated by Clearway with SUMO (see sim/README.md), no real place.
-# It lies in open water on purpose.
+        f"""# The demo city. Synthetic: simulated by Clearway with SUMO (see sim/README.md).
+# It is no real place and lies in open water on purpose.
 [city]
 name = "Demo City (simulated)"
 country = "XX"                # user-assigned code of ISO 3166: no real country
@@ -223,7 +223,7 @@ def _counts(plan: Plan, results: Path, seed: int) -> Iterable[tuple[object, ...]
     pairs: dict[frozenset[str], list[Street]] = {}
     for street in plan.streets:
         pairs.setdefault(frozenset((street.start, street.end)), []).append(street)
-    rng = random.Random(seed)  # noqa: S311 -- a choice, not a secret
+    rng = random.Random(seed)
     sites = rng.sample(sorted(pairs.values(), key=lambda pair: pair[0].name), COUNT_SITES)
     entered = _entered(results)
     for pair in sites:

@@ -1,7 +1,7 @@
 """The street plan of the demo city: rings, avenues and a river, in metres around the centre.
 
-The plan is a polar web (rings crossed by spokes) that is bent by smooth waves and shaken a little, so
-that it looks grown. A river runs through the east; only arterials bridge it, which is where the
+The plan is a polar web (rings crossed by spokes) that is bent by smooth waves and shaken a little,
+so that it looks grown. A river runs through the east; only arterials bridge it, which is where the
 morning jam starts. Nothing here is taken from a real city.
 """
 
@@ -111,7 +111,7 @@ def bend(x_m: float, y_m: float) -> Point:
 
 def draw_plan(seed: int) -> Plan:
     """Return the street plan that belongs to a seed."""
-    rng = random.Random(seed)  # noqa: S311 -- a drawing, not a secret
+    rng = random.Random(seed)
     crossings = _crossings(rng)
     streets = list(_streets(crossings, rng))
     streets = _mutually_reachable(streets)

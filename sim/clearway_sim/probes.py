@@ -46,7 +46,7 @@ def read_rides(file: Path) -> pl.DataFrame:
     Stops alternate: picked up, set down, picked up, …; the last ride may be under way.
     """
     stops: dict[str, list[tuple[float, float]]] = {}
-    for stop in ET.parse(file).getroot():  # noqa: S314 -- written by our own simulation
+    for stop in ET.parse(file).getroot():  # noqa: S314 -- ours
         times = float(stop.get("started", -1)), float(stop.get("ended", -1))
         stops.setdefault(stop.get("id", ""), []).append(times)
     rows = []

@@ -18,7 +18,7 @@ _TELEPORT_S = 240
 """A vehicle that blocks a crossing for so long is moved on, or a city could lock for good. [s]"""
 
 
-class SimulationFailed(RuntimeError):
+class SimulationFailedError(RuntimeError):
     """A SUMO program is missing or ended with an error."""
 
 
@@ -27,7 +27,7 @@ def program(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         message = f"{name} was not found: install the extra with `pip install 'clearway[sim]'`"
-        raise SimulationFailed(message)
+        raise SimulationFailedError(message)
     return found
 
 
@@ -77,10 +77,14 @@ def _outputs() -> str:
     ]
     lines = [
         *flows,
-        f'<edgeData id="flow_all" file="flow_all.xml" period="{EMISSION_PERIOD_S}" '
-        'excludeEmpty="true"/>',
-        f'<edgeData id="emissions" type="emissions" file="emissions.xml" '
-        f'period="{EMISSION_PERIOD_S}" excludeEmpty="true"/>',
+        (
+            f'<edgeData id="flow_all" file="flow_all.xml" period="{EMISSION_PERIOD_S}" '
+            'excludeEmpty="true"/>'
+        ),
+        (
+            f'<edgeData id="emissions" type="emissions" file="emissions.xml" '
+            f'period="{EMISSION_PERIOD_S}" excludeEmpty="true"/>'
+        ),
     ]
     return "<additional>\n" + "\n".join(lines) + "\n</additional>\n"
 
@@ -93,10 +97,8 @@ def _run(name: str, *arguments: object) -> None:
         packaged = next(home.glob("lib/python*/site-packages/sumo"), None)
         if packaged is not None:
             environment["SUMO_HOME"] = str(packaged)
-    done = subprocess.run(  # noqa: S603 -- our own arguments, no shell
-        command, check=False, capture_output=True, text=True, env=environment
-    )
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         message = f"{name} ended with {done.returncode}: {done.stderr.strip()[-2000:]}"
-        raise SimulationFailed(message)
+        raise SimulationFailedError(message)
     sys.stdout.write(done.stdout[-1500:])

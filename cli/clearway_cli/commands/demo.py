@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption
 from clearway_core.errors import UsageError
 from clearway_core.progress import Progress
+
+from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption
 
 
 def register(app: typer.Typer) -> None:
@@ -45,10 +45,9 @@ def demo(
     Everything is made up and says so. Kafka is started if this machine can (Java 17 and Maven),
     or else one SQLite file takes its place. Nothing leaves the machine.
     """
-    from clearway_cli.demo import is_demo_folder, run_demo
-    from clearway_cli.demo_findings import find, lines
-    from clearway_cli.output import console, say_json
-    from clearway_core.lake import open_lake
+    from clearway_core.lake import open_lake  # noqa: F401
+
+    from clearway_cli.demo import is_demo_folder
 
     if as_json and serve:
         message = "--json prints one document and ends: add --no-serve"
@@ -56,6 +55,21 @@ def demo(
     if again and not is_demo_folder(data_dir):
         message = f"{data_dir} holds no demo yet: leave --again out"
         raise UsageError(message)
+    good = again or _run(data_dir, log, embedded=embedded, as_json=as_json)
+    if not as_json:
+        _say_next(data_dir)
+    if serve:
+        _serve(data_dir, port)
+    if not good:
+        raise typer.Exit(1)
+
+
+def _run(data_dir: Path, log: str | None, *, embedded: bool, as_json: bool) -> bool:
+    """Run the chain, say what it found, and return whether all of it passed."""
+    from clearway_cli.demo import run_demo  # noqa: I001
+    from clearway_cli.demo_findings import find, lines
+    from clearway_cli.output import console, say_json
+    from clearway_core.lake import open_lake
 
     def stage(title: str) -> AbstractContextManager[Progress]:
         return _percent_bar(title, quiet=as_json)
@@ -64,20 +78,15 @@ def demo(
         if not as_json:
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    if not again:
-        run = run_demo(data_dir, log=log, embedded=embedded, stage=stage, say=say)
-        findings = find(open_lake(data_dir), run)
-        if as_json:
-            say_json(findings.as_dict())
-        else:
-            console.print()
-            for line in lines(findings):
-                say(line)
-        if findings.failed_checks:
-            raise typer.Exit(1)
-    _say_next(data_dir, quiet=as_json)
-    if serve:
-        _serve(data_dir, port)
+    run = run_demo(data_dir, log=log, embedded=embedded, stage=stage, say=say)
+    findings = find(open_lake(data_dir), run)
+    if as_json:
+        say_json(findings.as_dict())
+    else:
+        console.print()
+        for line in lines(findings):
+            say(line)
+    return findings.books.closed and not findings.failed_checks
 
 
 @contextmanager
@@ -96,11 +105,9 @@ def _percent_bar(title: str, *, quiet: bool) -> Iterator[Progress]:
         yield scaled
 
 
-def _say_next(data_dir: Path, *, quiet: bool) -> None:
+def _say_next(data_dir: Path) -> None:
     from clearway_cli.output import console
 
-    if quiet:
-        return
     option = f"--data-dir {data_dir}"
     for text in (
         f"Approve or reject: clearway airflow {option}   (`make airflow` does the same)",
@@ -110,11 +117,12 @@ def _say_next(data_dir: Path, *, quiet: bool) -> None:
 
 
 def _serve(data_dir: Path, port: int) -> None:
-    from clearway_cli.cities import find_city
-    from clearway_cli.output import console
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
+
+    from clearway_cli.cities import find_city
+    from clearway_cli.output import console
 
     def ready(address: str) -> None:
         console.print(f"Map:               [bold]{address}[/]   (Ctrl-C ends)", highlight=False)
