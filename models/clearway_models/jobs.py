@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearway_core.progress import Progress, silent
+
 from clearway_models.decision_jobs import (
     Decision,
     Publication,
@@ -16,6 +21,21 @@ from clearway_models.emission_jobs import EmissionAccount, build_emissions
 from clearway_models.proposal_jobs import propose_charge
 from clearway_models.zone_jobs import show_zone
 
+if TYPE_CHECKING:
+    from clearway_models.calibration_jobs import CalibrationAccount
+
+
+def train_calibration(
+    collocation: Path, *, data_dir: Path, sensor_model: str, progress: Progress = silent
+) -> CalibrationAccount:
+    """Train a PM2.5 calibration; see `clearway_models.calibration_jobs.train_calibration`."""
+    from clearway_models import calibration_jobs  # scikit-learn takes seconds to load
+
+    return calibration_jobs.train_calibration(
+        collocation, data_dir=data_dir, sensor_model=sensor_model, progress=progress
+    )
+
+
 __all__ = [
     "Decision",
     "EmissionAccount",
@@ -29,4 +49,5 @@ __all__ = [
     "publish",
     "refusals",
     "show_zone",
+    "train_calibration",
 ]
