@@ -52,7 +52,8 @@ def test_every_part_of_the_chain_is_a_service():
         "airflow-triggerer",
         "ingest",
         "map",
-        "gateway-fleet",
+        "gateway-metro",
+        "gateway-river",
         "gateway-air",
     }
 
