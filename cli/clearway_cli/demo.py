@@ -188,7 +188,7 @@ def _log(data_dir: Path, *, given: str | None, embedded: bool, stage: Stage) -> 
     try:
         with stage("Kafka") as progress:
             jars = install(os.environ, progress=progress)
-            broker = running_broker(data_dir / "kafka", jars=jars)
+            broker = running_broker(DataDir(data_dir).broker, jars=jars)
             started = broker.__enter__()
             progress(1, 1, started.address)
     except ClearwayError as error:

@@ -1,9 +1,66 @@
-"""Commands of the group."""
+"""`clearway doctor`: what works, what works with less, what is broken."""
 
 from __future__ import annotations
 
 import typer
 
+from clearway_cli.options import (
+    DEFAULT_DATA_DIR,
+    CityOption,
+    DataDirOption,
+    JsonOption,
+    LakeOption,
+    LogOption,
+)
+
+_COLOURS = {"green": "green", "yellow": "yellow", "red": "bold red"}
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    *,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    log: LogOption = None,
+    lake: LakeOption = None,
+    city: CityOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at this installation: machine, packages, settings, city, lake, log and gateways.
+
+    Green works, yellow works with less, red is broken. Ends with 1 if anything is red. Nothing is
+    changed, and secrets are shown as ***.
+    """
+    import os
+
+    from clearway_cli.doctor import Installation, State, examine
+    from clearway_cli.output import console, say_json
+
+    findings = examine(
+        Installation(
+            data_dir=data_dir,
+            log_address=log,
+            lake_address=lake,
+            city_name=city,
+            environment=os.environ,
+        )
+    )
+    broken = [finding for finding in findings if finding.state is State.RED]
+    if as_json:
+        rows = [{"state": f.state, "subject": f.subject, "text": f.text} for f in findings]
+        say_json({"ok": not broken, "findings": rows})
+    else:
+        for finding in findings:
+            colour = _COLOURS[finding.state]
+            console.print(f"[{colour}]{finding.state:<7}[/]", end="")
+            console.print(
+                f"{finding.subject:<28}{finding.text}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+    if broken:
+        raise typer.Exit(1)

@@ -1,0 +1,162 @@
+"""The doctor's look at the lake and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clearway_core.errors import ClearwayError
+
+if TYPE_CHECKING:
+    from clearway_core.lake import Lake
+    from clearway_core.stream.log import Log
+
+Findings = Iterator[tuple[str, str, str]]
+
+_SILENT_AFTER_H = 24.0
+"""A gateway that said nothing for a day is worth a visit; in a replay that is normal. [h]"""
+
+
+def check_lake(data_dir: Path, lake_address: str | None) -> Findings:
+    """Yield state, subject and text about the tables and the gateways seen.
+
+    Parameters
+    ----------
+    data_dir
+        The data folder.
+    lake_address
+        As given; None for the data folder's lake.
+    """
+    from clearway_core.contracts.lake import LAKE_CONTRACTS
+    from clearway_core.lake import open_lake
+
+    lake = open_lake(data_dir, lake_address)
+    where = lake_address or str(data_dir)
+    versions: dict[str, int] = {}
+    for name in LAKE_CONTRACTS:
+        try:
+            version = lake.table(name).version()
+        except ClearwayError as error:
+            yield "red", f"Lake: {name}", str(error)
+            continue
+        except Exception as error:  # noqa: BLE001 -- the outermost loop of a diagnosis
+            yield "red", f"Lake: {name}", f"cannot be opened: {error}"
+            continue
+        if version is not None:
+            versions[name] = version
+    if not versions:
+        yield "yellow", "Lake", f"empty in {where}: nothing was ingested yet"
+        return
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield "green", "Lake", f"{len(versions)} tables, newest versions: {shown}"
+    yield from _gate(lake, versions)
+    yield from _gateways(lake, versions)
+
+
+def _gate(lake: Lake, versions: Mapping[str, int]) -> Findings:
+    from clearway_quality.jobs import passed_version, published_tables
+
+    for name in published_tables():
+        if name not in versions:
+            continue
+        passed = passed_version(lake, name)
+        if passed is None:
+            text = f"no version passed yet, so it is not shown: `clearway quality check {name}`"
+            yield "yellow", f"Gate: {name}", text
+        elif passed < versions[name]:
+            text = f"version {passed} is shown; {versions[name]} is newer and did not pass"
+            yield "yellow", f"Gate: {name}", text
+        else:
+            yield "green", f"Gate: {name}", f"version {passed} passed and is shown"
+
+
+def _gateways(lake: Lake, versions: Mapping[str, int]) -> Findings:
+    import polars as pl
+
+    if "gateway_health" not in versions:
+        yield "yellow", "Gateways", "none has reported yet"
+        return
+    seen = (
+        lake.table("gateway_health")
+        .scan()
+        .sort("received_at", "seq")
+        .group_by("gateway", "about_boot", "about_contract")
+        .agg(pl.col("n_read", "n_spooled", "received_at").last())
+        .group_by("gateway")
+        .agg(pl.col("n_read", "n_spooled").sum(), pl.col("received_at").max())
+        .sort("gateway")
+        .collect()
+    )
+    now = datetime.now(UTC)
+    for row in seen.iter_rows(named=True):
+        age_h = (now - row["received_at"]).total_seconds() / 3600
+        state = "yellow" if row["n_spooled"] or age_h > _SILENT_AFTER_H else "green"
+        text = f"last heard {age_h:.1f} h ago; {row['n_read']:,} read, {row['n_spooled']:,} waiting"
+        yield state, f"Gateway {row['gateway']}", text
+
+
+def check_log(data_dir: Path, lake_address: str | None, log_address: str | None) -> Findings:
+    """Yield state, subject and text about the log and how far ingest is behind.
+
+    Parameters
+    ----------
+    data_dir
+        The data folder.
+    lake_address, log_address
+        As given; None for those of the data folder.
+    """
+    from clearway_core.data_dir import DataDir
+    from clearway_core.stream.address import open_log
+
+    if log_address is None and not DataDir(data_dir).log_file.is_file():
+        yield "yellow", "Log", f"no embedded log in {data_dir} yet; a gateway or a replay begins it"
+        return
+    name = log_address or "embedded log"
+    try:
+        log = open_log(log_address, data_dir)
+        try:
+            yield from _lag(log, data_dir, lake_address, name)
+        finally:
+            log.close()
+    except ClearwayError as error:
+        yield "red", "Log", str(error)
+
+
+def _lag(log: Log, data_dir: Path, lake_address: str | None, name: str) -> Findings:
+    import polars as pl
+    from clearway_core.contracts.wire import TOPICS
+    from clearway_core.lake import open_lake
+
+    ends = {
+        place: end for topic in TOPICS.values() for place, end in log.end_offsets(topic).items()
+    }
+    commits = (
+        open_lake(data_dir, lake_address)
+        .table("ingest_commits")
+        .scan()
+        .group_by("topic", "log_partition")
+        .agg(pl.col("next_offset").max())
+        .collect()
+    )
+    taken = {(topic, part): int(offset) for topic, part, offset in commits.iter_rows()}
+    behind = {
+        topic: sum(
+            max(0, end - taken.get((place.topic, place.partition), 0))
+            for place, end in ends.items()
+            if place.topic == topic
+        )
+        for topic in TOPICS.values()
+    }
+    total = sum(behind.values())
+    if total == 0:
+        yield (
+            "green",
+            "Log",
+            f"{name} answers; the lake has all of its {sum(ends.values()):,} batches",
+        )
+        return
+    parts = ", ".join(f"{topic} {count:,}" for topic, count in behind.items() if count)
+    text = f"{name} answers; batches not yet in the lake: {parts}. `clearway ingest run` takes them"
+    yield "yellow", "Log", text
