@@ -1,0 +1,104 @@
+"""The outbox file: crashes, damage and full disks."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from clearway_core.errors import OutboxFull
+from clearway_edge.outbox import DAMAGED, Bounds, Parcel, Stream
+from clearway_edge.sqlite_outbox import SqliteOutbox
+from doubles.edge_doubles import TurnableClock
+
+STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
+
+
+def parcel(payload=b"x" * 1000, n=10):
+    return Parcel(stream=STREAM, payload=payload, n_read=n, n_records=n, next_seq=n)
+
+
+def open_box(folder, bounds=None):
+    return SqliteOutbox(folder / "outbox.sqlite", bounds, TurnableClock())
+
+
+def test_what_was_put_is_there_after_a_crash_and_the_crash_is_counted(tmp_path):
+    box = open_box(tmp_path)
+    box.put(parcel())
+    del box  # no close: the process died
+    after = open_box(tmp_path)
+    assert after.unclean_stops == 1
+    assert after.account(STREAM).spooled == 10
+    after.close()
+    last = open_box(tmp_path)
+    assert last.unclean_stops == 1
+    last.close()
+
+
+def test_changed_batch_is_dropped_as_damaged_and_the_others_go_on(tmp_path):
+    box = open_box(tmp_path)
+    box.put(parcel(b"a" * 1000))
+    box.put(parcel(b"b" * 1000))
+    box.close()
+    with sqlite3.connect(tmp_path / "outbox.sqlite") as db:
+        db.execute("update batch set payload = ? where id = 1", (b"a" * 999 + b"z",))
+    db.close()
+    after = open_box(tmp_path)
+    assert [batch.payload[:1] for batch in after.waiting(5)] == [b"b"]
+    account = after.account(STREAM)
+    assert account.dropped == {DAMAGED: 10}
+    assert account.missing == 0
+    after.close()
+
+
+@pytest.mark.parametrize("junk", [b"", b"not a database at all" * 500, b"SQLite format 3\0" * 300])
+def test_file_that_is_no_outbox_never_blocks_the_start(tmp_path, junk):
+    (tmp_path / "outbox.sqlite").write_bytes(junk)
+    box = open_box(tmp_path)
+    box.put(parcel())
+    assert box.account(STREAM).spooled == 10
+    assert box.set_aside == (1 if junk else 0)
+    box.close()
+    aside = list(tmp_path.glob("outbox.damaged-*"))
+    assert [file.read_bytes() for file in aside] == ([junk] if junk else [])
+
+
+def test_torn_pages_in_the_middle_are_set_aside_and_work_goes_on(tmp_path):
+    box = open_box(tmp_path)
+    for _ in range(200):
+        box.put(parcel())
+    box.close()
+    file = tmp_path / "outbox.sqlite"
+    data = bytearray(file.read_bytes())
+    data[4096 : len(data) - 4096] = b"\xaa" * (len(data) - 8192)
+    file.write_bytes(data)
+    after = open_box(tmp_path)
+    after.put(parcel())
+    assert after.account(STREAM).spooled == 10
+    assert after.set_aside == 1
+    after.close()
+
+
+def test_full_disk_refuses_the_batch_and_takes_the_next_when_there_is_room(tmp_path):
+    box = open_box(tmp_path)
+    box.put(parcel())
+    pages = box._db.execute("pragma page_count").fetchone()[0]
+    box._db.execute(f"pragma max_page_count={pages + 2}")
+    with pytest.raises(OutboxFull, match="disk full"):
+        box.put(parcel(b"y" * 100_000))
+    assert box.account(STREAM).read == 10
+    assert box.waiting_bytes == 1000
+    box.accept([box.waiting(1)[0].id])
+    box.put(parcel(b"z" * 500))
+    assert [batch.payload[:1] for batch in box.waiting(5)] == [b"z"]
+    box.close()
+
+
+def test_file_stays_near_its_bound_however_much_passes_through(tmp_path):
+    box = open_box(tmp_path, Bounds(max_bytes=200_000))
+    for _ in range(400):
+        box.put(parcel(b"x" * 5000))
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert box.waiting_bytes <= 200_000
+    assert size < 200_000 * 1.5 + 5 * 1024 * 1024
+    assert box.account(STREAM).missing == 0
+    box.close()

@@ -1,0 +1,183 @@
+"""One suite over every outbox."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from clearway_core.errors import OutboxFull
+from clearway_edge.memory_outbox import MemoryOutbox
+from clearway_edge.outbox import (
+    EVICTED_AGE,
+    EVICTED_SIZE,
+    Bounds,
+    Parcel,
+    Stream,
+    WhenFull,
+)
+from clearway_edge.sqlite_outbox import SqliteOutbox
+from doubles.edge_doubles import TurnableClock
+
+STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
+
+
+def parcel(payload=b"x" * 100, n=10, dropped=None, stream=STREAM, next_seq=10):
+    dropped = dropped or {}
+    n_records = n if payload else 0
+    return Parcel(
+        stream=stream,
+        payload=payload,
+        n_read=n_records + sum(dropped.values()),
+        n_records=n_records,
+        next_seq=next_seq,
+        dropped=dropped,
+        notes={"flagged.x": 1},
+    )
+
+
+@pytest.fixture(params=["disk", "memory"])
+def make(request, tmp_path):
+    made = []
+
+    def build(bounds=None, clock=None):
+        clock = clock or TurnableClock()
+        box = (
+            SqliteOutbox(tmp_path / "outbox.sqlite", bounds, clock)
+            if request.param == "disk"
+            else MemoryOutbox(bounds, clock)
+        )
+        made.append(box)
+        return box
+
+    yield build
+    for box in made:
+        box.close()
+
+
+def test_accepted_batch_is_delivered_and_gone(make):
+    box = make()
+    box.put(parcel(dropped={"null_island": 3}))
+    assert box.account(STREAM).spooled == 10
+    box.accept([batch.id for batch in box.waiting(10)])
+    account = box.account(STREAM)
+    assert (account.read, account.delivered, account.spooled) == (13, 10, 0)
+    assert account.dropped == {"null_island": 3}
+    assert account.missing == 0
+    assert box.waiting(10) == []
+    assert box.oldest_created_at_ms() is None
+
+
+def test_rejected_batch_is_dropped_under_its_reason(make):
+    box = make()
+    box.put(parcel())
+    box.reject([box.waiting(1)[0].id], "message_too_large")
+    account = box.account(STREAM)
+    assert account.dropped == {"message_too_large": 10}
+    assert account.missing == 0
+
+
+def test_kept_batch_comes_again_in_order(make):
+    box = make()
+    for number in range(3):
+        box.put(parcel(payload=bytes([number]) * 10))
+    first = [batch.payload for batch in box.waiting(2)]
+    assert [batch.payload for batch in box.waiting(2)] == first == [b"\0" * 10, b"\1" * 10]
+
+
+def test_settled_batch_counts_both_parts(make):
+    box = make()
+    box.put(parcel())
+    box.settle(box.waiting(1)[0].id, n_dropped=4, reason="message_too_large")
+    account = box.account(STREAM)
+    assert (account.delivered, account.dropped) == (6, {"message_too_large": 4})
+    assert account.missing == 0
+
+
+def test_accepting_twice_counts_once(make):
+    box = make()
+    box.put(parcel())
+    ids = [box.waiting(1)[0].id]
+    box.accept(ids)
+    box.accept(ids)
+    box.reject(ids, "late")
+    assert box.account(STREAM).delivered == 10
+    assert box.account(STREAM).missing == 0
+
+
+def test_parcel_without_payload_keeps_its_counts(make):
+    box = make()
+    box.put(parcel(payload=b"", dropped={"bad_checksum": 2}, next_seq=0))
+    assert box.account(STREAM).read == 2
+    assert box.waiting(5) == []
+
+
+def test_full_outbox_refuses_and_keeps_nothing_of_the_parcel(make):
+    box = make(Bounds(max_bytes=250, when_full=WhenFull.REFUSE))
+    box.put(parcel())
+    box.put(parcel())
+    with pytest.raises(OutboxFull, match="bring the log back"):
+        box.put(parcel(dropped={"null_island": 1}))
+    account = box.account(STREAM)
+    assert (account.read, account.spooled, account.dropped) == (20, 20, {})
+    box.accept([box.waiting(1)[0].id])
+    box.put(parcel())
+    assert box.account(STREAM).missing == 0
+
+
+def test_full_outbox_drops_the_oldest_and_counts_it(make):
+    box = make(Bounds(max_bytes=250))
+    for number in range(4):
+        box.put(parcel(payload=bytes([number]) * 100))
+    assert [batch.payload[:1] for batch in box.waiting(9)] == [b"\2", b"\3"]
+    account = box.account(STREAM)
+    assert account.dropped == {EVICTED_SIZE: 20}
+    assert account.missing == 0
+    assert box.waiting_bytes == 200
+
+
+def test_batch_larger_than_the_whole_outbox_is_refused_not_looped(make):
+    box = make(Bounds(max_bytes=50))
+    with pytest.raises(OutboxFull):
+        box.put(parcel())
+    assert box.account(STREAM).read == 0
+
+
+def test_old_batches_expire_by_age(make):
+    clock = TurnableClock()
+    box = make(Bounds(max_age_s=3600), clock)
+    box.put(parcel())
+    clock.forward(3000)
+    box.put(parcel())
+    clock.forward(1000)
+    assert box.expire() == 10
+    assert box.account(STREAM).dropped == {EVICTED_AGE: 10}
+    assert box.account(STREAM).spooled == 10
+
+
+def test_clock_set_back_expires_nothing(make):
+    clock = TurnableClock()
+    box = make(Bounds(max_age_s=3600), clock)
+    box.put(parcel())
+    clock.jump_to(clock.now() - timedelta(days=400))
+    box.put(parcel())
+    assert box.expire() == 0
+    assert len(box.waiting(5)) == 2
+
+
+def test_books_of_a_stream_are_forgotten_only_when_nothing_waits(make):
+    box = make()
+    box.put(parcel())
+    box.forget(STREAM)
+    assert box.account(STREAM).read == 10
+    box.accept([box.waiting(1)[0].id])
+    box.forget(STREAM)
+    assert box.account(STREAM).read == 0
+    assert box.streams() == []
+
+
+def test_next_seq_never_goes_back(make):
+    box = make()
+    box.put(parcel(next_seq=10))
+    box.put(parcel(next_seq=4))
+    assert box.next_seq(STREAM) == 10
+    assert box.next_seq(Stream(contract="air_reading/1", boot=7, run=7)) == 0

@@ -1,0 +1,244 @@
+"""NMEA receivers and particle sensors: bytes in, readings out."""
+
+from __future__ import annotations
+
+import csv
+import os
+import socket
+import threading
+
+import pytest
+from clearway_core.contracts.field import broken_rules
+from clearway_core.contracts.wire import AIR_READING
+from clearway_core.errors import SourceUnavailable
+from clearway_edge.sources.lines import FileLine, SerialLine, TcpLine
+from clearway_edge.sources.nmea import FLAG_HDOP, NmeaSource, SentenceReader, checksum
+from clearway_edge.sources.pms5003 import (
+    FLAG_WARM_UP,
+    FrameReader,
+    Pms5003Source,
+    parse_frame,
+)
+from doubles.edge_doubles import Bytes, TurnableClock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+FRAME = bytes.fromhex(
+    "424d001c000000080008000000080008"  # PM with CF=1, PM atmospheric
+    "00d20046002d001e00000000970002c5"
+)
+
+
+def fixes(data, **more):
+    source = NmeaSource(Bytes(data), provider="fleet", vehicle="car", **more)
+    readings, dropped = [], {}
+    while not source._line.is_over:
+        intake = source.read(0)
+        readings += intake.readings
+        for key, count in intake.dropped.items():
+            dropped[key[1]] = dropped.get(key[1], 0) + count
+    return readings, dropped
+
+
+def sentence(body):
+    return f"${body}*{checksum(body.encode()):02X}\r\n".encode()
+
+
+RMC = "GNRMC,103607.25,A,5327.03942,N,00214.42462,W,10.0,270.5,060321,,,A,V"
+
+
+def test_rmc_becomes_a_fix_west_of_greenwich():
+    [reading], dropped = fixes(sentence(RMC))
+    assert reading.values["observed_at"] == 1_615_026_967_250
+    assert reading.values["lon_deg"] == pytest.approx(-(2 + 14.42462 / 60))
+    assert reading.values["lat_deg"] == pytest.approx(53 + 27.03942 / 60)
+    assert reading.values["speed_kmh"] == pytest.approx(18.52)
+    assert reading.values["heading_deg"] == 270.5
+    assert dropped == {}
+
+
+def test_standing_receiver_has_speed_zero_and_no_course():
+    [reading], _ = fixes(sentence(RMC.replace("10.0,270.5", "0.0,")))
+    assert reading.values["speed_kmh"] == 0.0
+    assert reading.values["heading_deg"] is None
+
+
+def test_wrong_missing_and_torn_checksums_are_counted_and_not_used():
+    good = sentence(RMC)
+    wrong = good.replace(b"10.0", b"11.0")
+    bare = f"${RMC}\r\n".encode()
+    torn = b"$GNRMC,1036" + good
+    readings, dropped = fixes(wrong + bare + torn)
+    assert len(readings) == 1
+    assert dropped == {"bad_checksum": 2}
+
+
+def test_receiver_without_fix_is_counted_and_has_no_position():
+    readings, dropped = fixes(sentence("GNRMC,,V,,,,,,,,,,N,V"))
+    assert (readings, dropped) == ([], {"no_fix": 1})
+
+
+def test_poor_geometry_of_the_same_second_is_flagged():
+    gga = "GNGGA,103607.25,5327.03942,N,00214.42462,W,1,06,9.88,56.0,M,48.5,M,,"
+    [reading], _ = fixes(sentence(gga) + sentence(RMC))
+    assert reading.values["flags"] == FLAG_HDOP
+    [other], _ = fixes(sentence(gga.replace("103607", "103606")) + sentence(RMC))
+    assert other.values["flags"] is None
+
+
+@pytest.mark.parametrize("old_new", [("5327.03942", "XXXX"), ("060321", "310221"), (",N,", ",Q,")])
+def test_unparsable_field_under_a_right_checksum_is_counted(old_new):
+    readings, dropped = fixes(sentence(RMC.replace(*old_new, 1)))
+    assert (readings, dropped) == ([], {"unparsable_sentence": 1})
+
+
+@pytest.mark.real_data
+def test_recorded_logs_never_raise_and_broken_ones_are_counted(real_data):
+    folder = real_data / "sensors/pynmeagps_logs"
+    counts = {}
+    for file in sorted(folder.glob("*.log")):
+        readings, dropped = fixes(file.read_bytes())
+        counts[file.stem] = (len(readings), dropped)
+    assert counts["pygpsdata-nmeabadck"] == (1, {"bad_checksum": 2})
+    assert counts["pygpsdata-nmeastartup"] == (0, {"no_fix": 1})
+    assert counts["pygpsdata-mixed"][0] >= 1  # binary frames between the sentences
+    assert sum(n for n, _ in counts.values()) >= 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400), st.integers(1, 40))
+def test_any_noise_is_survived_and_a_fix_after_it_found(noise, piece):
+    source = NmeaSource(Bytes(noise + b"\r\n" + sentence(RMC), piece), provider="f", vehicle="v")
+    found = []
+    while not source._line.is_over:
+        found += source.read(0).readings
+    assert found[-1].values["observed_at"] == 1_615_026_967_250
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 50), max_size=20))
+def test_fixes_do_not_depend_on_how_the_bytes_are_cut(cuts):
+    data = sentence(RMC) * 3
+    reader, found, start = SentenceReader(), 0, 0
+    for cut in [*cuts, len(data)]:
+        found += sum(valid for _, valid in reader.feed(data[start : start + cut]))
+        start += cut
+    found += sum(valid for _, valid in reader.feed(data[start:]))
+    assert found == 3
+
+
+def test_frame_of_the_data_sheet_layout():
+    channels, error = parse_frame(FRAME)
+    assert channels["pm2_5_cf1_a_ugm3"] == 8
+    assert channels["pm2_5_atm_ugm3"] == 8
+    assert channels["pm10_cf1_ugm3"] == 8
+    assert channels["particles_0_3_um_per_dl"] == 0xD2
+    assert channels["particles_2_5_um_per_dl"] == 0x1E
+    assert error == 0
+
+
+@pytest.mark.parametrize("place", range(32))
+def test_any_changed_byte_makes_a_frame_unusable(place):
+    broken = bytearray(FRAME)
+    broken[place] ^= 0x01
+    assert parse_frame(bytes(broken)) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=100), st.integers(1, 33))
+def test_frames_after_noise_are_found_again(noise, piece):
+    reader, good = FrameReader(), 0
+    data = noise + FRAME * 4
+    for start in range(0, len(data), piece):
+        good += sum(frame is not None for frame in reader.feed(data[start : start + piece]))
+    # Noise that looks like a start may eat into the first frame, never into the others.
+    assert 3 <= good <= 5
+
+
+@pytest.mark.real_data
+def test_captured_frames_decode_to_the_captured_table(real_data):
+    folder = real_data / "sensors/pypms_captured"
+    data = bytes.fromhex(
+        "".join(line[10:105] for line in (folder / "PMSx003.hexdump").read_text().splitlines())
+    )
+    frames = list(FrameReader().feed(data))
+    with (folder / "PMSx003.csv").open() as stream:
+        truth = list(csv.DictReader(stream, skipinitialspace=True))
+    assert len(frames) == len(truth) == 10
+    for (channels, _), row in zip(frames, truth, strict=True):
+        assert channels["pm1_cf1_ugm3"] == float(row["raw01"])
+        assert channels["pm2_5_cf1_a_ugm3"] == float(row["raw25"])
+        assert channels["pm10_cf1_ugm3"] == float(row["raw10"])
+        assert channels["pm2_5_atm_ugm3"] == float(row["pm25"])
+        # The table counts per cm3, the wire per 0.1 L.
+        assert channels["particles_0_3_um_per_dl"] / 100 == pytest.approx(float(row["n0_3"]))
+        assert channels["particles_2_5_um_per_dl"] / 100 == pytest.approx(float(row["n2_5"]))
+
+
+def test_readings_are_flagged_while_the_fan_warms_up():
+    clock = TurnableClock()
+    source = Pms5003Source(
+        Bytes(FRAME * 2, 32), sensor="gw-1-air", position_deg=(100.5, 13.7), clock=clock
+    )
+    [first] = source.read(0).readings
+    clock.forward(31)
+    [second] = source.read(0).readings
+    assert (first.values["flags"], second.values["flags"]) == (FLAG_WARM_UP, None)
+    assert broken_rules(AIR_READING, second.values) == []
+
+
+def test_damaged_frame_is_counted():
+    broken = FRAME[:-1] + b"\0"
+    source = Pms5003Source(
+        Bytes(broken + FRAME, 64), sensor="s", position_deg=(0.1, 0.1), clock=TurnableClock()
+    )
+    intake = source.read(0)
+    assert len(intake.readings) == 1
+    assert intake.dropped == {("air_reading/1", "bad_checksum"): 1}
+
+
+def test_serial_line_reads_a_real_terminal():
+    ours, theirs = os.openpty()
+    line = SerialLine(os.ttyname(theirs), 9600)
+    try:
+        assert line.receive(0.01) == b""
+        os.write(ours, FRAME)
+        received = b""
+        while len(received) < 32:
+            received += line.receive(1.0)
+        assert received == FRAME
+    finally:
+        line.close()
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_missing_serial_port_says_what_to_check():
+    with pytest.raises(SourceUnavailable, match="dialout"):
+        SerialLine("/dev/does-not-exist", 9600).receive(0.1)
+
+
+def test_tcp_line_reads_and_notices_the_end():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            connection.sendall(b"$GP")
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        line = TcpLine(*server.getsockname())
+        assert line.receive(2.0) == b"$GP"
+        with pytest.raises(SourceUnavailable, match="closed the connection"):
+            line.receive(2.0)
+        thread.join()
+        line.close()
+
+
+def test_file_line_ends_without_an_error(tmp_path):
+    file = tmp_path / "log"
+    file.write_bytes(b"abc")
+    line = FileLine(file)
+    assert (line.receive(0), line.receive(0), line.at_end) == (b"abc", b"", True)
+    line.close()
