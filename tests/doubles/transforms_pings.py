@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -97,3 +98,31 @@ def sumo_15k(real_data: Path) -> pl.DataFrame:
         vehicle_class=pl.lit("car"),
         observed_at=pl.lit(SUMO_START) + pl.duration(seconds=pl.col("t")),
     )
+
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+METRES_PER_DEGREE = 111_195.08
+"""Of latitude, on the sphere that distances are computed on."""
+
+
+def drive(
+    vehicle: str = "cab-1",
+    *,
+    start: datetime = NOON,
+    step_s: float = 60.0,
+    speeds_kmh: Sequence[float] = (36.0,) * 10,
+    lon_deg: float = 100.5,
+    lat_deg: float = 13.75,
+    **columns: object,
+) -> pl.DataFrame:
+    """Return the fixes of a vehicle that drives north at the given speed for each step."""
+    lats = [lat_deg]
+    for speed_kmh in speeds_kmh:
+        lats.append(lats[-1] + speed_kmh / 3.6 * step_s / METRES_PER_DEGREE)
+    instants = [start + timedelta(seconds=step_s * number) for number in range(len(lats))]
+    frame = pl.DataFrame(
+        {"vehicle": vehicle, "observed_at": instants, "lat_deg": lats, "lon_deg": lon_deg},
+        schema_overrides={"observed_at": pl.Datetime("us", "UTC")},
+    )
+    return frame.with_columns(pl.lit(value).alias(name) for name, value in columns.items())

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from clearway_cli import airflow_home
 from clearway_core.errors import ClearwayError, UsageError
 from doubles.dags import require_airflow

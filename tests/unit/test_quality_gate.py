@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-
 from clearway_core.contracts.field import Contract, DataType, Field
 from clearway_core.contracts.lake import CONGESTION, LAKE_CONTRACTS
 from clearway_core.schema import polars_schema

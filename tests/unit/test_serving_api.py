@@ -7,12 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from doubles import serving_lake
-from doubles.serving_client import Client
-
 from clearway_core.geo import cell_text
 from clearway_core.lake import Lake
 from clearway_serving.app import create_app
+from doubles import serving_lake
+from doubles.serving_client import Client
 
 DAY = {"date": "2026-01-15", "resolution": 9, "window_minutes": 15}
 FEW = cell_text(serving_lake.FEW_VEHICLES_CELL)
@@ -185,8 +184,8 @@ def test_a_rebuilt_table_is_shown_without_a_restart(tmp_path: Path) -> None:
 
 
 def test_the_base_map_is_the_city_packs_own(client: Client, internal: Client) -> None:
-    roads = client.get("/api/roads")
+    roads = client.get("/api/base-map/roads")
 
     assert roads.headers["content-type"] == "application/geo+json"
     assert len(roads.json()["features"]) == 2
-    assert internal.get("/api/roads").json()["features"] == []
+    assert internal.get("/api/base-map/roads").json()["features"] == []

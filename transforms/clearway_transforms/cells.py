@@ -132,16 +132,22 @@ def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
     -------
     polars.LazyFrame
         Columns of ``cell_travel`` but for resolution, window_minutes and window_date. Cells in
-        which no vehicle moved have no row; a vehicle counts where it has time.
+        which no vehicle moved have no row.
+
+    Notes
+    -----
+    A vehicle counts where it moved and was seen, with a fix of its own in the cell and window. The
+    straight line between two fixes a minute apart also crosses cells in which nobody was seen, even
+    open water: their sums are kept, so that nothing is lost in a roll-up, but nobody counts there.
     """
     distance_dm = (pl.col("distance_mm") + 50) // 100
     duration_ds = (pl.col("duration_ms") + 50) // 100
-    moving = pl.col("duration_ms") > 0
+    seen = (pl.col("duration_ms") > 0) & (pl.col("n_pings") > 0)
     squares = ("distance_sq_dm2", "duration_sq_ds2", "distance_duration_dm_ds")
     by_epoch = vehicle_travel.group_by(*_CELL, "pseudonym_epoch").agg(
         *(pl.col(name).sum() for name in SUMS),
-        n_vehicles=pl.struct("provider", "vehicle").filter(moving).n_unique(),
-        providers=pl.col("provider").filter(moving).unique(),
+        n_vehicles=pl.struct("provider", "vehicle").filter(seen).n_unique(),
+        providers=pl.col("provider").filter(seen).unique(),
         top_vehicle_ms=pl.col("duration_ms").max(),
         distance_sq_dm2=(distance_dm * distance_dm).sum(),
         duration_sq_ds2=(duration_ds * duration_ds).sum(),
@@ -152,7 +158,7 @@ def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
         .agg(
             *(pl.col(name).sum() for name in SUMS),
             pl.col("n_vehicles").max().cast(pl.Int64),
-            n_providers=pl.col("providers").list.explode().n_unique().cast(pl.Int64),
+            n_providers=pl.col("providers").list.explode().drop_nulls().n_unique().cast(pl.Int64),
             top_vehicle_ms=pl.col("top_vehicle_ms").max(),
             **{name: pl.col(name).sum() for name in squares},
         )

@@ -8,6 +8,7 @@ The steps run in this order, each on what the one before has left: `flag_unusabl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -131,7 +132,7 @@ def flag_jumps(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
     Notes
     -----
     The point goes, not the pair: its neighbours are judged again without it. Where the first fix
-    of a stretch is the odd one out, it goes instead of all that follow. After ``max_gap_sparse_s``
+    of a stretch is the odd one out, it goes instead of those that follow. After ``max_gap_sparse_s``
     no pair is judged, so that one bad fix cannot spoil more than that.
     """
 
@@ -196,30 +197,58 @@ def jump_mask(
     dropped = np.zeros(len(vehicle), dtype=bool)
     if len(vehicle) < 2:  # noqa: PLR2004 -- a pair
         return dropped
-    reach_m_per_ms = max_speed_kmh / 3600
+    track = _Track(vehicle, time_ms, lon_deg, lat_deg, max_speed_kmh / 3600, max_gap_ms)
     gap = np.diff(time_ms)
     judged = (np.diff(vehicle) == 0) & (gap <= max_gap_ms)
     length = distances_m(lon_deg[:-1], lat_deg[:-1], lon_deg[1:], lat_deg[1:])
-    bad = judged & (length > reach_m_per_ms * gap)
+    bad = np.flatnonzero(judged & (length > track.reach_m_per_ms * gap)).tolist()
     done = 0
-    for pair in np.flatnonzero(bad).tolist():
-        if pair < done:
+    for number, anchor in enumerate(bad):
+        if anchor < done:
             continue
-        first_of_stretch = pair == 0 or not judged[pair - 1]
-        next_is_good = pair + 1 < len(bad) and judged[pair + 1] and not bad[pair + 1]
-        if first_of_stretch and next_is_good:
-            dropped[pair] = True
-            continue
-        here = pair + 1
-        while here < len(vehicle) and vehicle[here] == vehicle[pair]:
-            gap_ms = time_ms[here] - time_ms[pair]
-            metres = distance_m(lon_deg[pair], lat_deg[pair], lon_deg[here], lat_deg[here])
-            if gap_ms > max_gap_ms or metres <= reach_m_per_ms * gap_ms:
-                break
-            dropped[here] = True
-            here += 1
-        done = here
+        done = track.reached_from(anchor)
+        first = anchor == 0 or not judged[anchor - 1]
+        if first and track.cost_without(anchor, bad[number + 1 :][:1]) < done - anchor - 1:
+            # Nothing before it speaks for the first fix: the choice that costs fewer fixes wins.
+            dropped[anchor] = True
+            done = anchor + 1
+        else:
+            dropped[anchor + 1 : done] = True
     return dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Fixes ordered by vehicle and time, and how far a car gets."""
+
+    vehicle: np.ndarray
+    time_ms: np.ndarray
+    lon_deg: np.ndarray
+    lat_deg: np.ndarray
+    reach_m_per_ms: float
+    max_gap_ms: int
+
+    def reached_from(self, anchor: int) -> int:
+        """Return the first later fix that a car could reach or that is not judged."""
+        here = anchor + 1
+        while here < len(self.vehicle) and self.vehicle[here] == self.vehicle[anchor]:
+            gap_ms = self.time_ms[here] - self.time_ms[anchor]
+            metres = distance_m(
+                self.lon_deg[anchor], self.lat_deg[anchor], self.lon_deg[here], self.lat_deg[here]
+            )
+            if gap_ms > self.max_gap_ms or metres <= self.reach_m_per_ms * gap_ms:
+                break
+            here += 1
+        return here
+
+    def cost_without(self, anchor: int, next_bad: list[int]) -> int:
+        """Return how many fixes go if this one does, those of the next bad pair included."""
+        cost = 1
+        for after in next_bad:
+            near = self.time_ms[after] - self.time_ms[anchor] <= self.max_gap_ms
+            if near and self.vehicle[after] == self.vehicle[anchor]:
+                cost += self.reached_from(after) - after - 1
+        return cost
 
 
 def _fault(rule: str, condition: pl.Expr) -> pl.Expr:

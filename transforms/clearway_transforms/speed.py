@@ -94,8 +94,9 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
     Returns
     -------
     polars.LazyFrame
-        The key columns and the columns of ``cell_speed``. With one vehicle, or without distance,
-        there is no interval and the class is X.
+        The key columns and the columns of ``cell_speed``. With fewer than two vehicles, or
+        without distance, there is no interval and the class is X. Without any, the value comes from
+        straight lines between fixes elsewhere, and ``source_class`` is ``modelled``.
 
     Notes
     -----
@@ -123,7 +124,9 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
             pl.max_horizontal(mean, (mean * factor).clip(upper_bound=parameters.max_speed_kmh))
         ),
         quality=_quality(parameters),
-        source_class=pl.lit("observed"),
+        source_class=pl.when(pl.col("n_vehicles") > 0)
+        .then(pl.lit("observed"))
+        .otherwise(pl.lit("modelled")),
     )
 
 

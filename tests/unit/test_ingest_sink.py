@@ -1,0 +1,130 @@
+"""Two processes on the same partitions, two on the same tables, and tables that are behind."""
+
+from __future__ import annotations
+
+import pytest
+from clearway_core.errors import OffsetRegression, TableConflict
+from clearway_core.lake import Lake
+from clearway_core.stream.embedded import EmbeddedLog
+from clearway_core.stream.log import TopicPartition
+from clearway_ingest.flush import Flush
+from clearway_ingest.intake import Intake
+from clearway_ingest.jobs import ingest
+from clearway_ingest.offsets import committed_offsets, committed_ranges
+from clearway_ingest.ranges import Received
+from clearway_ingest.sink import Sink
+from doubles.ingest_lake import places
+from doubles.ingest_messages import GPS_TOPIC, gps
+
+P0 = TopicPartition(GPS_TOPIC, 0)
+
+
+class StandingClock:
+    def __init__(self):
+        self.slept = []
+
+    def sleep(self, duration_s):
+        self.slept.append(duration_s)
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = EmbeddedLog(tmp_path / "log.sqlite")
+    log.ensure_topic(GPS_TOPIC, 1)
+    yield log
+    log.close()
+
+
+def _owner(lake, log, clock=None):
+    """A process that has started and taken the first five messages, but not written them."""
+    log_id = log.identity()
+    committed = committed_offsets(lake, log_id)
+    intake = Intake(Received(committed_ranges(lake)), log_id)
+    for message in log.read({P0: committed.get(P0, 0)}):
+        intake.add(message)
+    return Flush(Sink(lake, log_id, committed, clock=clock), log_id), intake
+
+
+@pytest.mark.parametrize("more", [0, 3], ids=["the_same_messages", "more_messages"])
+def test_a_second_owner_of_a_partition_cannot_commit(tmp_path, log, more):
+    lake = Lake(tmp_path / "lake")
+    log.append(GPS_TOPIC, [gps("gw-1", 1, [number]) for number in range(5)])
+    first, first_intake = _owner(lake, log)
+    log.append(GPS_TOPIC, [gps("gw-1", 1, [5 + number]) for number in range(more)])
+    second, second_intake = _owner(Lake(tmp_path / "lake"), log)
+    first.write(first_intake)
+    with pytest.raises(OffsetRegression, match="second process"):
+        second.write(second_intake)
+    ingest(lake, log)
+    assert [row[-1] for row in places(lake)["gps_pings"]] == list(range(5 + more))
+
+
+def test_a_second_owner_that_comes_in_between_two_tables_is_found_out(tmp_path, log):
+    lake = Lake(tmp_path / "lake")
+    log.append(GPS_TOPIC, [gps("gw-1", 1, [0])])
+    first, first_intake = _owner(lake, log)
+    twin, twin_intake = _owner(Lake(tmp_path / "lake"), log)
+    twin._sink.finish = lambda *_: None  # stopped before its offsets
+    twin.write(twin_intake)
+    # It read what the tables hold before its twin wrote.
+    first._sink._held.update(dict.fromkeys([("received_ranges", P0), ("gps_pings", P0)]))
+    with pytest.raises(OffsetRegression):
+        first.write(first_intake)
+    ingest(lake, log)
+    assert len(places(lake)["gps_pings"]) == 1
+
+
+class BusyTable:
+    """Another share is always a moment earlier, so many times."""
+
+    def __init__(self, table, times):
+        self.table = table
+        self.times = times
+
+    def append(self, *arguments, **options):
+        if self.times > 0:
+            self.times -= 1
+            message = "someone else was first"
+            raise TableConflict(message)
+        return self.table.append(*arguments, **options)
+
+    def __getattr__(self, name):
+        return getattr(self.table, name)
+
+
+def test_a_commit_that_lost_the_race_to_another_share_is_tried_again(tmp_path, log):
+    lake, clock = Lake(tmp_path / "lake"), StandingClock()
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(4))])
+    flush, intake = _owner(lake, log, clock)
+    flush._sink._tables["gps_pings"] = BusyTable(lake.table("gps_pings"), 3)
+    flush.write(intake)
+    assert len(clock.slept) == 3
+    assert len(places(lake)["gps_pings"]) == 4
+
+
+def test_a_table_that_is_never_free_stops_the_run_without_harm(tmp_path, log):
+    lake, clock = Lake(tmp_path / "lake"), StandingClock()
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(4))])
+    flush, intake = _owner(lake, log, clock)
+    flush._sink._tables["gps_pings"] = BusyTable(lake.table("gps_pings"), 1_000)
+    with pytest.raises(TableConflict):
+        flush.write(intake)
+    assert sum(clock.slept) < 15
+    ingest(lake, log)
+    assert len(places(lake)["gps_pings"]) == 4
+
+
+def test_a_table_without_rows_is_not_committed(tmp_path, log):
+    lake = Lake(tmp_path / "lake")
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(4))])
+    ingest(lake, log)
+    versions = {name: lake.table(name).version() for name in ("gps_pings", "air_readings")}
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(4))])
+    account = ingest(lake, log)
+    assert account.duplicates == 4
+    assert lake.table("gps_pings").version() == versions["gps_pings"]
+    assert lake.table("air_readings").version() is None
+    # Nothing to read is nothing to commit, not even offsets.
+    commits = lake.table("ingest_commits").version()
+    ingest(lake, log)
+    assert lake.table("ingest_commits").version() == commits
