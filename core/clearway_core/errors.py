@@ -7,6 +7,7 @@
     │   └── SettingsError    a settings file, profile or city pack has faults (all of them listed)
     ├── ContractViolation    a frame or record breaks its contract where that must not happen
     ├── SourceUnavailable    a file, serial port or socket cannot be read
+    │   └── MessagesLost     the log no longer holds what was never read: waiting will not help
     ├── OutboxFull           the gateway's disk budget is used up
     ├── DeliveryFailed       the log did not take a batch (yet)
     │   └── MessageTooLarge  the log will never take a batch of this size: split it
@@ -50,6 +51,10 @@ class ContractViolation(ClearwayError):  # noqa: N818 -- named for what happened
 
 class SourceUnavailable(ClearwayError):  # noqa: N818
     """A file, serial port or socket cannot be read."""
+
+
+class MessagesLost(SourceUnavailable):
+    """The log no longer holds what was to be read next; waiting will not bring it back."""
 
 
 class OutboxFull(ClearwayError):  # noqa: N818

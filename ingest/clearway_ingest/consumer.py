@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from clearway_core.contracts.wire import TOPICS
-from clearway_core.errors import SourceUnavailable
+from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.stream.log import Log, StoredMessage, TopicPartition
 
 from clearway_ingest.offsets import Share
@@ -67,19 +67,23 @@ class Consumer:
 
         Raises
         ------
-        SourceUnavailable
+        MessagesLost
             If messages that were never read are gone, or the log is shorter than what was read.
+        SourceUnavailable
+            If the log cannot be reached.
         """
         ends: dict[TopicPartition, int] = {}
         for topic in TOPICS.values():
             found = {w: end for w, end in self._log.end_offsets(topic).items() if w in self._share}
             ends.update(found)
+            for where, end in found.items():
+                self._refuse_shorter(where, end)
             if all(where in self._positions for where in found):
                 continue
             firsts = self._log.first_offsets(topic)
-            for where, end in found.items():
+            for where in found:
                 if where not in self._positions:
-                    self._start(where, firsts.get(where, 0), end)
+                    self._start(where, firsts.get(where, 0))
         return ends
 
     def read(
@@ -96,8 +100,10 @@ class Consumer:
 
         Raises
         ------
+        MessagesLost
+            If messages expired before they were read.
         SourceUnavailable
-            If messages expired before they were read, or the log has stopped giving any.
+            If the log cannot be reached, or has stopped giving messages that it says it has.
         """
         wanted = self._positions
         if until is not None:
@@ -116,15 +122,18 @@ class Consumer:
         self._watch(wanted, some=bool(messages), bounded=until is not None)
         return taken
 
-    def _start(self, where: TopicPartition, first: int, end: int) -> None:
-        position = self._committed.get(where, first)
+    def _refuse_shorter(self, where: TopicPartition, end: int) -> None:
+        position = self._positions.get(where, self._committed.get(where, 0))
         if position > end:
             message = (
                 f"{where.topic} partition {where.partition} ends at offset {end}, but the lake "
                 f"has read up to {position}: the topic was deleted and made again. Its new "
                 "messages would be taken for old ones; use a new topic or a new lake."
             )
-            raise SourceUnavailable(message)
+            raise MessagesLost(message)
+
+    def _start(self, where: TopicPartition, first: int) -> None:
+        position = self._committed.get(where, first)
         self._positions[where] = position
         if position < first:
             self._jump(where, first)
@@ -144,7 +153,7 @@ class Consumer:
             "Keep messages longer in the log; to go on without them, add --skip-lost."
         )
         if self._lost is Lost.STOP:
-            raise SourceUnavailable(message)
+            raise MessagesLost(message)
         log_.error("messages_lost", extra={"partition": str(where), "messages": count})
         self.n_lost += count
 

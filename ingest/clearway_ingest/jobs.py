@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
+from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.stream.log import Log, StoredMessage, TopicPartition
@@ -25,6 +27,9 @@ log_ = logging.getLogger(__name__)
 
 READ_TIMEOUT_S = 1.0
 _LOOK_FOR_PARTITIONS_EVERY_S = 10.0
+_SHORTEST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 30.0
+"""A log that comes back is found within half a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +134,10 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
 
     Raises
     ------
+    MessagesLost
+        If the log no longer holds what was never read.
     SourceUnavailable
-        If the log cannot be read, or no longer holds what was never read.
+        If the log cannot be reached; without `until_idle` only at the start.
     OffsetRegression
         If another process ingests the same partitions.
     TableConflict
@@ -175,23 +182,43 @@ class _Run:
         """Read and write until the end found at the start, or until told to stop."""
         ends = self._consumer.assign()
         total = self._remaining(ends) if until_idle else None
-        until = ends if until_idle else None
         log_.info("ingest_started", extra={"partitions": len(ends), "messages": total})
-        looked_at_s = time.monotonic()
-        while not stop():
-            if until is not None and self._remaining(until) == 0:
-                break
-            messages = self._consumer.read(until, timeout_s=self._patience_s())
-            for message in messages:
-                self._take(message)
-            progress(self._messages, total, "messages read")
-            if self._is_due():
-                self._write()
-            if until is None and time.monotonic() - looked_at_s > _LOOK_FOR_PARTITIONS_EVERY_S:
-                self._consumer.assign()
-                looked_at_s = time.monotonic()
+        tell = partial(progress, total=total, note="messages read")
+        if until_idle:
+            while self._remaining(ends) > 0 and not stop():
+                self._step(ends, tell)
+        else:
+            self._go_on(stop, tell)
         self._write()
         log_.info("ingest_stopped", extra={"messages": self._messages, "records": self._read})
+
+    def _go_on(self, stop: Callable[[], bool], tell: Callable[[int], None]) -> None:
+        """Read on and on; a log that cannot be reached is waited for, since gateways wait too."""
+        looked_at_s = time.monotonic()
+        wait_s = _SHORTEST_WAIT_S
+        while not stop():
+            try:
+                self._step(None, tell)
+                if time.monotonic() - looked_at_s > _LOOK_FOR_PARTITIONS_EVERY_S:
+                    self._consumer.assign()
+                    looked_at_s = time.monotonic()
+                wait_s = _SHORTEST_WAIT_S
+            except MessagesLost:
+                raise
+            except SourceUnavailable as error:
+                self._write()
+                log_.warning("log_not_reached", extra={"error": str(error), "wait_s": wait_s})
+                _pause(wait_s, stop)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _step(
+        self, until: Mapping[TopicPartition, int] | None, tell: Callable[[int], None]
+    ) -> None:
+        for message in self._consumer.read(until, timeout_s=self._patience_s()):
+            self._take(message)
+        tell(self._messages)
+        if self._is_due():
+            self._write()
 
     def account(self) -> IngestAccount:
         """Return what became of everything so far."""
@@ -244,3 +271,9 @@ class _Run:
     def _remaining(self, ends: Mapping[TopicPartition, int]) -> int:
         at = self._consumer.positions
         return sum(max(0, end - at[where]) for where, end in ends.items())
+
+
+def _pause(duration_s: float, stop: Callable[[], bool]) -> None:
+    give_up_at_s = time.monotonic() + duration_s
+    while time.monotonic() < give_up_at_s and not stop():
+        time.sleep(min(0.2, duration_s))

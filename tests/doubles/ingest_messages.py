@@ -1,4 +1,4 @@
-"""Messages as gateways and third parties send them; the same numbers always give the same record."""
+"""Messages as gateways and third parties send them; the same numbers give the same record."""
 
 from __future__ import annotations
 

@@ -80,7 +80,10 @@ def expected(messages: Iterable[StoredMessage]) -> Expected:
                 outcome.rows["quarantine"].append(place)
                 outcome.rules[broken[0]] += 1
                 continue
-            key = (table, *(record[column] for column in LAKE_CONTRACTS[table].key if column in record))
+            key = (
+                table,
+                *(record[column] for column in LAKE_CONTRACTS[table].key if column in record),
+            )
             if not records.has_identity and key in keys:
                 outcome.duplicates += 1
                 continue

@@ -80,8 +80,11 @@ def test_a_run_that_nothing_disturbs_agrees_with_the_plain_one(tmp_path, log):
     assert {"received_ranges", "gps_pings", "air_readings", "quarantine"} < set(commits)
 
 
-@pytest.mark.parametrize("torn", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("rows_after", [3, 1000], ids=["smaller_steps", "one_step"])
+@pytest.mark.parametrize(
+    ("torn", "rows_after"),
+    [(False, 3), (True, 1000)],
+    ids=["before_it_then_smaller_steps", "after_it_then_one_step"],
+)
 def test_power_cut_at_every_single_commit_neither_loses_nor_doubles(
     tmp_path, log, torn, rows_after
 ):

@@ -62,8 +62,10 @@ def run(  # noqa: PLR0917 -- options
 
     part = parse_share(share)
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    before = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     source = open_log(log, data_dir)
     try:
         with bar("ingest", quiet=as_json) as progress:
@@ -78,6 +80,8 @@ def run(  # noqa: PLR0917 -- options
             )
     finally:
         source.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if as_json:
         say_json(_as_json(account))
     else:
