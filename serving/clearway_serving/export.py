@@ -7,7 +7,6 @@ from pathlib import Path
 
 import orjson
 import polars as pl
-
 from clearway_core.contracts.field import Contract, DataType
 from clearway_core.geo import boundary_of, cell_text
 

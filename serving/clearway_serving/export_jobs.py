@@ -10,7 +10,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
-
 from clearway_core.city import City
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.field import Contract
@@ -18,9 +17,10 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
+from clearway_transforms.parameters import congestion_parameters
+
 from clearway_serving import export
 from clearway_serving.published import Product, PublishedTables
-from clearway_transforms.parameters import congestion_parameters
 
 FORMATS = ("parquet", "csv", "geojson")
 

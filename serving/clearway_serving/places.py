@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from functools import cache
+from functools import cache, cached_property
 
 from clearway_core.city import City
-from clearway_core.errors import ClearwayError
 from clearway_core.geo import cell_text, cells_in_geometry, centre_of, distance_m
 
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
@@ -26,7 +25,7 @@ class Places:
 
     def __init__(self, city: City | None) -> None:
         self._city = city
-        self._areas_at = cache(self._read_areas)
+        self._areas_at = cache(self._cells_of_areas)
 
     def name(self, h3_cell: int, resolution: int) -> str:
         """Return what to call a cell; several cells may share a name."""
@@ -37,22 +36,44 @@ class Places:
             return f"Cell {cell_text(h3_cell)}"
         return _bearing_text(self._city, h3_cell)
 
-    def _read_areas(self, resolution: int) -> dict[int, str]:
+    def labels(self) -> list[dict[str, object]]:
+        """Return each area's name with the middle of its outline."""
+        labels: list[dict[str, object]] = []
+        for name, geometry in self._areas:
+            lon_deg, lat_deg = _middle(geometry)
+            labels.append({"name": name, "lon_deg": lon_deg, "lat_deg": lat_deg})
+        return labels
+
+    @cached_property
+    def _areas(self) -> list[tuple[str, dict[str, object]]]:
+        """Return names and polygons; what is neither is for `clearway city check` to report."""
         path = self._city.file("areas.geojson") if self._city is not None else None
         if path is None:
-            return {}
+            return []
+        features = json.loads(path.read_text(encoding="utf-8")).get("features", [])
+        named = [(f.get("properties") or {}).get("name") for f in features]
+        return [
+            (name, feature["geometry"])
+            for name, feature in zip(named, features, strict=True)
+            if isinstance(name, str)
+            and (feature.get("geometry") or {}).get("type") in {"Polygon", "MultiPolygon"}
+        ]
+
+    def _cells_of_areas(self, resolution: int) -> dict[int, str]:
         names: dict[int, str] = {}
-        for feature in json.loads(path.read_text(encoding="utf-8")).get("features", []):
-            name = (feature.get("properties") or {}).get("name")
-            if not isinstance(name, str):
-                continue
-            try:
-                cells = cells_in_geometry(feature.get("geometry") or {}, resolution)
-            except ClearwayError:
-                continue  # `clearway city check` reports it; a map without that name is still a map
-            for cell in cells:
+        for name, geometry in self._areas:
+            for cell in cells_in_geometry(geometry, resolution):
                 names.setdefault(cell, name)
         return names
+
+
+def _middle(geometry: dict[str, object]) -> tuple[float, float]:
+    """Return the middle of a polygon's bounding box, of the first polygon of several."""
+    outline: object = geometry["coordinates"]
+    while isinstance(outline, list) and not isinstance(outline[0][0], int | float):
+        outline = outline[0]
+    lons, lats = zip(*[(point[0], point[1]) for point in outline], strict=True)  # type: ignore[attr-defined]
+    return (min(lons) + max(lons)) / 2, (min(lats) + max(lats)) / 2
 
 
 def _bearing_text(city: City, h3_cell: int) -> str:

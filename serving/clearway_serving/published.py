@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from threading import Lock
 
 import polars as pl
-
 from clearway_core.errors import ClearwayError
 from clearway_core.lake import Lake
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing but this origin, and every value where a reader expects it."""
+"""The pages in a real browser: nothing but this origin, every value where a reader expects it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import polars as pl
 import pytest
 import uvicorn
-from doubles import serving_lake
-from playwright.sync_api import Browser, Page, sync_playwright
-
 from clearway_core.city import City
-from clearway_core.geo import boundary_of, cell_text, centre_of
+from clearway_core.geo import cell_text, centre_of
 from clearway_core.lake import Lake
 from clearway_models.jobs import decide, propose_charge
 from clearway_serving.app import create_app
+from doubles import serving_lake
+from playwright.sync_api import Browser, Page, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -172,9 +170,11 @@ def test_the_map_shows_city_figures_and_that_the_city_is_made_up(map_page: Visit
     assert page.locator("#city-name").inner_text() == "Testburi"
     assert page.locator("#synthetic").is_visible()
     assert page.locator("#internal").is_hidden()
-    assert "×" in page.locator(".hero-value").inner_text()
+    assert "\u00d7" in page.locator(".hero-value").inner_text()
     assert page.locator("#legend").get_by_text("unknown or withheld").is_visible()
-    assert page.locator("#now-time").inner_text() == "08:15–08:30", "the worst window, local time"
+    assert page.locator("#now-time").inner_text() == "08:15\u201308:30", (
+        "the worst window, local time"
+    )
 
 
 def test_the_slider_changes_time_and_colours(map_page: Visit) -> None:
@@ -183,7 +183,7 @@ def test_the_slider_changes_time_and_colours(map_page: Visit) -> None:
 
     page.locator("#time").fill("0")
 
-    assert page.locator("#now-time").inner_text() == "06:30–06:45"
+    assert page.locator("#now-time").inner_text() == "06:30\u201306:45"
     assert map_picture(page) != before
     assert colours(page) != colours_before
 
@@ -195,8 +195,8 @@ def test_the_slider_moves_by_keyboard(map_page: Visit) -> None:
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
 
-    assert page.locator("#now-time").inner_text() == "06:45–07:00"
-    assert page.locator("#time").get_attribute("aria-valuetext") == "06:45–07:00"
+    assert page.locator("#now-time").inner_text() == "06:45\u201307:00"
+    assert page.locator("#time").get_attribute("aria-valuetext") == "06:45\u201307:00"
 
 
 def test_play_runs_through_the_day_and_stops_at_its_end(map_page: Visit) -> None:
@@ -204,7 +204,7 @@ def test_play_runs_through_the_day_and_stops_at_its_end(map_page: Visit) -> None
     page.locator("#time").fill("6")
 
     page.get_by_role("button", name="Play").click()
-    page.locator("#now-time", has_text="08:15–08:30").wait_for()
+    page.locator("#now-time", has_text="08:15\u201308:30").wait_for()
     page.get_by_role("button", name="Play").wait_for()
 
     assert page.locator("#play").get_attribute("aria-pressed") == "false"
@@ -354,6 +354,6 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, origin: str, path: str)
 def test_the_city_without_a_pack_still_has_a_map(browser: Browser, lake: Lake) -> None:
     for origin in serving(create_app(lake)):
         for visit in opened(browser, origin, "/", DESKTOP):
-            assert visit.page.locator("#now-time").inner_text() == "01:15–01:30", "UTC"
+            assert visit.page.locator("#now-time").inner_text() == "01:15\u201301:30", "UTC"
             visit.page.locator("#worst button").first.click()
             visit.page.locator("#view-cell .u-over").wait_for()

@@ -8,10 +8,11 @@ import polars as pl
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
-from clearway_serving.answer import iso, json_answer
+from clearway_serving.answer import iso, json_answer, not_found
 from clearway_serving.published import NothingPublished
 from clearway_serving.site import Site
 
+_BASE_MAP = ("roads", "water")
 _EMPTY_COLLECTION = {"type": "FeatureCollection", "features": []}
 
 
@@ -40,13 +41,21 @@ def router(site: Site) -> APIRouter:
             }
         )
 
-    @routes.get("/api/roads")
-    def roads() -> Response:
-        """Return the city pack's road lines, the base map; an empty collection without them."""
-        path = site.city.file("roads.geojson") if site.city is not None else None
+    @routes.get("/api/base-map/{layer}")
+    def base_map(layer: str) -> Response:
+        """Return the city pack's lines of a layer; an empty collection where it has none."""
+        if layer not in _BASE_MAP:
+            message = f"the base map has {', '.join(_BASE_MAP)}, not {layer}"
+            raise not_found(message)
+        path = site.city.file(f"{layer}.geojson") if site.city is not None else None
         if path is None:
             return json_answer(_EMPTY_COLLECTION)
         return FileResponse(path, media_type="application/geo+json")
+
+    @routes.get("/api/areas")
+    def areas() -> Response:
+        """Return the names of the city's areas with a place for each name."""
+        return json_answer(site.places.labels())
 
     return routes
 

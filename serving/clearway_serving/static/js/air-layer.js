@@ -66,6 +66,13 @@ export class AirLayer {
       title: `${row.sensor}: ${name} ${text} ${this.unit}${row.complete ? '' : ' (hour incomplete)'}` });
   }
 
+  /** @param {any[]} rows @returns {string} How the values were corrected. */
+  calibrations(rows) {
+    const used = [...new Set(rows.map((row) => row.calibration_id))].filter((id) => id && id !== 'none');
+    if (!rows.length) return '';
+    return used.length ? `Calibrated by ${used.join(', ')}; raw where marked.` : 'Raw values of the sensors, not calibrated.';
+  }
+
   /** @param {any[]} rows */
   drawTable(rows) {
     const choice = element('select', { 'aria-label': 'Pollutant' }, ...this.pollutants.map((p) =>
@@ -76,10 +83,11 @@ export class AirLayer {
       this.draw(this.now);
     });
     const lines = rows.map((row) => ({ cells: [row.sensor, number(this.value(row), 1),
-      row.calibrated_hourly_mean === null ? 'raw' : `±${number(row.calibrated_sd === null ? null : 1.645 * row.calibrated_sd, 1)}`,
+      this.value(row) === null ? '–' : row.calibrated_hourly_mean === null ? 'raw' : `±${number(row.calibrated_sd === null ? null : 1.645 * row.calibrated_sd, 1)}`,
       `${number(row.completeness_pct, 0)} %`] }));
     byId('air').replaceChildren(
       element('div', { class: 'air-head' }, element('h2', { text: 'Air quality, hourly mean' }), choice),
+      element('p', { class: 'small muted', text: this.calibrations(rows) }),
       rows.length
         ? table(null, [{ text: 'Sensor' }, { text: this.unit, number: true }, { text: '90 % interval', number: true }, { text: 'Complete', number: true }], lines)
         : element('p', { class: 'small muted', text: 'No readings in this hour.' }));

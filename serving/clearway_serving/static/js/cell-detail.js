@@ -9,6 +9,13 @@ import { drawSpeedChart } from './speed-chart.js';
 const SOURCE_TEXT = { observed: 'observed in this cell and window', modelled: 'modelled', none: 'none' };
 const POLLUTANT_TEXT = { nox: 'NOₓ', pm2_5: 'PM2.5', co2: 'CO₂' };
 
+const METHOD_TEXT = {
+  night_p85: '85th percentile of the cell at night',
+  own_p85: '85th percentile of all windows of the cell',
+  parent_p85: '85th percentile of the surrounding H3 parent',
+  city_p85: '85th percentile of the whole city',
+};
+
 /** @type {{destroy: () => void}|null} */
 let chart = null;
 
@@ -88,7 +95,7 @@ function facts(row) {
     ...fact('Sample', `${row.n_vehicles} vehicles, ${row.n_pings.toLocaleString('en-GB')} GPS fixes`),
     ...fact('Quality', `${row.quality}, ${QUALITY_TEXT[/** @type {'A'} */ (row.quality)]}`),
     ...fact('Source', SOURCE_TEXT[/** @type {'observed'} */ (row.source_class)] ?? row.source_class),
-    ...fact('Free flow', row.free_flow_method ? `${number(row.free_flow_kmh, 1)} km/h by ${row.free_flow_method.replaceAll('_', ' ')}` : 'not known'),
+    ...fact('Free flow', row.free_flow_method ? `${number(row.free_flow_kmh, 1)} km/h, ${METHOD_TEXT[/** @type {'own_p85'} */ (row.free_flow_method)] ?? row.free_flow_method.replaceAll('_', ' ')}` : 'not known'),
     ...fact('Time lost', row.delay_s_per_km === null ? 'not known' : `${number(row.delay_s_per_km, 0)} s per km`));
 }
 

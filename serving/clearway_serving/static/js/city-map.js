@@ -4,12 +4,29 @@
  */
 import * as maplibregl from '/static/vendor/maplibre-gl/maplibre-gl.mjs';
 import { cellToBoundary, cellToLatLng } from '/static/vendor/h3-js/h3-js.mjs';
+import { read } from './api.js';
+import { element } from './dom.js';
 import { HATCH_OF_QUALITY, UNKNOWN_COLOUR, hatch } from './scale.js';
 
+const WATER = '#b5d3e2';
 const MARGIN = { top: 62, right: 52, bottom: 30, left: 30 };
 const MAJOR = ['motorway', 'motorway_link', 'trunk', 'trunk_link', 'primary', 'primary_link'];
 const MIDDLE = ['secondary', 'secondary_link', 'tertiary', 'tertiary_link'];
 const roadClass = ['coalesce', ['get', 'class'], ['get', 'highway'], ''];
+
+/**
+ * @typedef {Object} BaseMap
+ * @property {any} roads GeoJSON lines.
+ * @property {any} water GeoJSON lines and polygons.
+ * @property {Array<{name: string, lon_deg: number, lat_deg: number}>} areas
+ */
+
+/** @returns {Promise<BaseMap>} The city pack's own base map. */
+export async function readBaseMap() {
+  const [roads, water, areas] = await Promise.all([
+    read('/api/base-map/roads'), read('/api/base-map/water'), read('/api/areas')]);
+  return { roads, water, areas };
+}
 
 /** @param {number} major @param {number} middle @param {number} minor At zoom 12. [px] */
 const roadWidth = (major, middle, minor) => ['interpolate', ['exponential', 1.5], ['zoom'],
@@ -28,16 +45,18 @@ const hatchLayer = (level) => ({
   },
 });
 
-/** @param {any} roads @returns {any} */
-const style = (roads) => ({
+/** @param {BaseMap} base @returns {any} */
+const style = (base) => ({
   version: 8,
   sources: {
-    roads: { type: 'geojson', data: roads },
+    roads: { type: 'geojson', data: base.roads },
+    water: { type: 'geojson', data: base.water },
     cells: { type: 'geojson', data: { type: 'FeatureCollection', features: [] }, promoteId: 'cell' },
     zone: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
   },
   layers: [
     { id: 'ground', type: 'background', paint: { 'background-color': '#eceff0' } },
+    { id: 'water', type: 'fill', source: 'water', filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': WATER } },
     { id: 'road-bed', type: 'line', source: 'roads', layout: { 'line-cap': 'round', 'line-join': 'round' },
       paint: { 'line-color': '#ffffff', 'line-width': roadWidth(4.5, 3, 1.6) } },
     { id: 'cells', type: 'fill', source: 'cells',
@@ -47,6 +66,9 @@ const style = (roads) => ({
     hatchLayer(2),
     { id: 'cell-edge', type: 'line', source: 'cells',
       paint: { 'line-color': '#ffffff', 'line-width': 1, 'line-opacity': 0.75 } },
+    { id: 'river', type: 'line', source: 'water', filter: ['==', ['geometry-type'], 'LineString'],
+      layout: { 'line-cap': 'round', 'line-join': 'round' },
+      paint: { 'line-color': WATER, 'line-width': ['interpolate', ['exponential', 1.6], ['zoom'], 10, 2, 13, 9, 16, 60], 'line-opacity': 0.9 } },
     { id: 'roads', type: 'line', source: 'roads', layout: { 'line-cap': 'round', 'line-join': 'round' },
       paint: { 'line-color': '#14222c', 'line-width': roadWidth(1.3, 0.8, 0.35),
         'line-opacity': ['match', roadClass, MAJOR, 0.55, MIDDLE, 0.4, 0.24] } },
@@ -55,20 +77,21 @@ const style = (roads) => ({
     { id: 'chosen-halo', type: 'line', source: 'cells',
       paint: { 'line-color': '#ffffff', 'line-width': 6, 'line-opacity': ['case', ['boolean', ['feature-state', 'chosen'], false], 1, 0] } },
     { id: 'chosen', type: 'line', source: 'cells',
-      paint: { 'line-color': '#14222c', 'line-width': 2.8, 'line-opacity': ['case', ['boolean', ['feature-state', 'chosen'], false], 1, 0] } },
+      paint: { 'line-color': '#14222c', 'line-width': 2.8,
+        'line-opacity': ['case', ['any', ['boolean', ['feature-state', 'chosen'], false], ['boolean', ['feature-state', 'pointed'], false]], 1, 0] } },
   ],
 });
 
 export class CityMap {
   /**
    * @param {HTMLElement} container
-   * @param {any} roads GeoJSON of the base map.
+   * @param {BaseMap} base
    * @param {[number, number, number, number]} bounds West, south, east, north. [°]
    */
-  constructor(container, roads, bounds) {
+  constructor(container, base, bounds) {
     this.map = new maplibregl.Map({
       container,
-      style: style(roads),
+      style: style(base),
       bounds,
       fitBoundsOptions: { padding: MARGIN },
       attributionControl: false,
@@ -84,7 +107,12 @@ export class CityMap {
     this.map.getCanvas().setAttribute('aria-label', 'Map of the city by H3 cell; every value is also in the list of cells');
     /** @type {string[]} */ this.cells = [];
     /** @type {string|null} */ this.chosen = null;
+    /** @type {string|null} */ this.pointed = null;
     /** @type {any[]} */ this.markers = [];
+    for (const { name, lon_deg: lon, lat_deg: lat } of base.areas) {
+      const label = element('div', { class: 'area-name', 'aria-hidden': 'true', text: name });
+      new maplibregl.Marker({ element: label }).setLngLat([lon, lat]).addTo(this.map);
+    }
     this.loaded = new Promise((resolve) => { this.map.on('load', resolve); });
   }
 
@@ -129,6 +157,13 @@ export class CityMap {
         : { known: false, colour: UNKNOWN_COLOUR, hatch: 0 };
       this.map.setFeatureState({ source: 'cells', id: cell }, state);
     }
+  }
+
+  /** Outline a cell that the reader points at in a list. @param {string|null} cell */
+  point(cell) {
+    if (this.pointed) this.map.setFeatureState({ source: 'cells', id: this.pointed }, { pointed: false });
+    this.pointed = cell;
+    if (cell) this.map.setFeatureState({ source: 'cells', id: cell }, { pointed: true });
   }
 
   /** @param {string|null} cell */

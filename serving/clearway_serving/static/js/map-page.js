@@ -5,7 +5,7 @@ import { AirLayer } from './air-layer.js';
 import { read } from './api.js';
 import { drawCell } from './cell-detail.js';
 import { drawCells } from './cell-list.js';
-import { CityMap } from './city-map.js';
+import { CityMap, readBaseMap } from './city-map.js';
 import { CityClock } from './clock.js';
 import { Day } from './day.js';
 import { byId, element } from './dom.js';
@@ -21,15 +21,15 @@ import { Timebar } from './timebar.js';
 const WORLD = /** @type {[number, number, number, number]} */ ([-20, -40, 60, 60]);
 
 class MapPage {
-  /** @param {any} meta @param {any} roads */
-  constructor(meta, roads) {
+  /** @param {any} meta @param {import('./city-map.js').BaseMap} base */
+  constructor(meta, base) {
     this.meta = meta;
     this.clock = new CityClock(meta.time_zone);
     this.scale = SCALES.tti;
     this.window = 0;
     /** @type {any} */ this.detail = null;
     /** @type {Day|null} */ this.day = null;
-    this.map = new CityMap(byId('map'), roads, meta.city?.service_area_deg ?? WORLD);
+    this.map = new CityMap(byId('map'), base, meta.city?.service_area_deg ?? WORLD);
     this.air = new AirLayer(meta, this.map, this.clock);
     this.timebar = new Timebar(this.clock, (window) => this.show(window));
     this.product = meta.congestion.products[0];
@@ -48,6 +48,10 @@ class MapPage {
       element('option', { value: date, text: CityClock.day(date) })));
     dates.value = this.product.dates.at(-1);
     dates.addEventListener('change', () => this.load(dates.value));
+    for (const [event, done] of [['pointerover', 'pointerout'], ['focusin', 'focusout']]) {
+      byId('panel').addEventListener(event, (e) => this.map.point(cellOf(e.target)));
+      byId('panel').addEventListener(done, () => this.map.point(null));
+    }
     document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && this.detail) this.close(); });
     await Promise.all([this.load(dates.value), drawProposalCard()]);
   }
@@ -123,6 +127,9 @@ class MapPage {
   }
 }
 
+/** @param {any} target @returns {string|null} The cell whose button this is, if it is one. */
+const cellOf = (target) => target.closest?.('[data-cell]')?.dataset.cell ?? null;
+
 /** @param {string} text */
 function note(text) {
   byId('map-note').hidden = false;
@@ -130,10 +137,10 @@ function note(text) {
 }
 
 async function main() {
-  const [meta, roads] = await Promise.all([read('/api/meta'), read('/api/roads')]);
+  const [meta, base] = await Promise.all([read('/api/meta'), readBaseMap()]);
   drawMasthead(meta);
   document.title = meta.city ? `${meta.city.name}: congestion · Clearway` : document.title;
-  const page = new MapPage(meta, roads);
+  const page = new MapPage(meta, base);
   if (meta.congestion.available) {
     await page.start();
     await page.map.settled();

@@ -19,11 +19,16 @@ export class Money {
     return number.format(amount / this.minor).replace('-', '−');
   }
 
+  /** @param {number} amount In minor units. @returns {string} "0.0024", two significant digits. */
+  precise(amount) {
+    return new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 2 }).format(amount / this.minor).replace('-', '−');
+  }
+
   get digits() { return Math.round(Math.log10(this.minor)); }
 }
 
-/** @param {number} value @returns {string} "−12" */
-const signed = (value) => `${value > 0 ? '+' : ''}${Number(value.toPrecision(2))}`.replace('-', '−');
+/** @param {number} value @returns {string} "−12", "+1.1" */
+const signed = (value) => `${value > 0 ? '+' : ''}${value.toFixed(Math.abs(value) < 10 ? 1 : 0)}`.replace('-', '−');
 
 /** @param {number} value @returns {string} "−12 %" */
 export const percent = (value) => `${signed(value)} %`;

@@ -17,10 +17,9 @@ const TOTAL_TEXT = { vehicle_km_now: 'Vehicle-kilometres now', vehicle_km_change
 export function effects(body) {
   const { predicted } = body;
   const labels = new Map(body.periods.map((/** @type {any} */ p) => [p.period, p.label]));
-  const rows = [
-    ...(predicted?.overall ? [{ ...predicted.overall, label: 'All charged hours', strong: true }] : []),
-    ...(predicted?.by_period ?? []).map((/** @type {any} */ p) => ({ ...p, label: labels.get(p.period) ?? p.period })),
-  ];
+  const parts = (predicted?.by_period ?? []).map((/** @type {any} */ p) => ({ ...p, label: labels.get(p.period) ?? p.period }));
+  const whole = predicted?.overall && parts.length > 1 ? [{ ...predicted.overall, label: 'All charged hours', strong: true }] : [];
+  const rows = [...whole, ...parts];
   if (!rows.length) {
     return element('p', { class: 'notice', text: sentence(predicted?.by_period_missing ?? 'not available') });
   }

@@ -89,7 +89,7 @@ export function evidenceText(body, clock) {
   const span = e.first_window && e.last_window
     ? `, from ${clock.moment(Date.parse(e.first_window))} to ${clock.moment(Date.parse(e.last_window))}` : '';
   const fleet = e.fleet ? ` Fleet: ${e.fleet.surveyed ? 'surveyed' : 'default'} (${e.fleet.source}).` : '';
-  return `${e.n_driven_cells ?? '–'} of ${e.n_cells ?? '–'} cells were driven on ${e.n_days ?? '–'} days${span}. Free-flow speeds look back ${number(e.free_flow_look_back_days, 1)} days.${fleet}`;
+  return `${e.n_driven_cells ?? '–'} of ${e.n_cells ?? '–'} cells were driven on ${e.n_days ?? '–'} ${e.n_days === 1 ? 'day' : 'days'}${span}. Free-flow speeds look back ${number(e.free_flow_look_back_days, 1)} days.${fleet}`;
 }
 
 /** @param {any[]} parameters */

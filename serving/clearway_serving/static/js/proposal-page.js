@@ -2,7 +2,7 @@
  * One proposal as a document: verdict, gaps, prices, reasons, effects, evidence, decisions.
  */
 import { read } from './api.js';
-import { CityMap } from './city-map.js';
+import { CityMap, readBaseMap } from './city-map.js';
 import { CityClock } from './clock.js';
 import { byId, element } from './dom.js';
 import { drawMasthead } from './masthead.js';
@@ -61,10 +61,10 @@ function boundsOf(zone) {
   return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
 }
 
-/** @param {any} proposal @param {any} roads */
-async function drawZone(proposal, roads) {
+/** @param {any} proposal @param {import('./city-map.js').BaseMap} base */
+async function drawZone(proposal, base) {
   const geometry = proposal.body.zone?.geometry ?? proposal.zone;
-  const map = new CityMap(byId('zone-map'), roads, boundsOf(geometry));
+  const map = new CityMap(byId('zone-map'), base, boundsOf(geometry));
   await map.ready();
   map.setZone(geometry.type === 'FeatureCollection' || geometry.type === 'Feature' ? geometry : { type: 'Feature', properties: {}, geometry });
   await map.settled();
@@ -72,13 +72,13 @@ async function drawZone(proposal, roads) {
 
 async function main() {
   const id = location.pathname.split('/').pop() ?? '';
-  const [meta, proposal, roads] = await Promise.all([read('/api/meta'), read(`/api/proposals/${encodeURIComponent(id)}`), read('/api/roads')]);
+  const [meta, proposal, base] = await Promise.all([read('/api/meta'), read(`/api/proposals/${encodeURIComponent(id)}`), readBaseMap()]);
   drawMasthead(meta);
   document.title = `${proposal.zone_name}: charge proposal · Clearway`;
   const clock = new CityClock(meta.time_zone);
   drawOpening(proposal, clock);
   byId('sections').replaceChildren(...sections(proposal, clock, meta.approval_url));
-  await drawZone(proposal, roads);
+  await drawZone(proposal, base);
   document.body.dataset.ready = 'true';
 }
 

@@ -54,6 +54,10 @@ export function rationales(body, money) {
   const panels = element('div', { class: 'pair' });
   const draw = (/** @type {string} */ period) => panels.replaceChildren(
     ...reasonPanels(body, reasoned.filter((/** @type {any} */ r) => r.period === period), money));
+  if (periods.length === 1) {
+    draw(dearest);
+    return element('div', {}, element('h3', { class: 'only-period', text: periods[0].label }), panels);
+  }
   const chooser = element('fieldset', { class: 'chooser' },
     element('legend', { class: 'visually-hidden', text: 'Period' }),
     ...periods.map((/** @type {any} */ p) => element('label', {},
@@ -75,7 +79,7 @@ function reasonPanels(body, prices, money) {
       high: p.rationale[part].high_minor_per_km,
     }));
     return element('section', { class: 'plot-panel', 'data-rationale': part }, element('h3', { text: title }), element('p', { text }),
-      intervalPlot(rows, (value) => money.text(value), (low, high) => `${money.plain(low)} to ${money.plain(high)}`, title));
+      intervalPlot(rows, (value) => `${money.currency} ${money.precise(value)}`, (low, high) => `${money.precise(low)} to ${money.precise(high)}`, title));
   };
   return [
     panel('congestion', 'Congestion', 'Time that one more kilometre costs all others, per km.'),

@@ -36,7 +36,7 @@ export function drawSpeedChart(container, series, zone, now) {
     ],
     bands: [{ series: [1, 2], fill: 'rgba(11, 79, 103, .22)' }],
     axes: [
-      { ...axis, space: 52, values: (/** @type {any} */ _u, /** @type {number[]} */ at) => at.map((s) => new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(s * 1000)) },
+      { ...axis, size: 30, space: 52, values: (/** @type {any} */ _u, /** @type {number[]} */ at) => at.map((s) => new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(s * 1000)) },
       { ...axis, size: 34, space: 36 },
     ],
     hooks: { draw: [(/** @type {any} */ plot) => markNow(plot, now)] },
