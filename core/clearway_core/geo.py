@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import h3
@@ -33,8 +34,8 @@ def cell_number(text: str) -> int:
     UsageError
         If the text is not an H3 cell.
     """
-    if not h3.is_valid_cell(text):
-        message = f"an H3 cell is a hex text such as 8928308280fffff, got {text!r}"
+    if re.fullmatch(r"[0-9a-fA-F]{15}", text) is None or not h3.is_valid_cell(text):
+        message = f"an H3 cell is a 15-digit hex text such as 8928308280fffff, got {text!r}"
         raise UsageError(message)
     return int(h3.str_to_int(text))
 

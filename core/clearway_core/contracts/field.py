@@ -102,9 +102,10 @@ class Contract:
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
+        compared = [side for rule in self.rules for side in (rule.left, rule.right)]
         unknown = [
             column
-            for column in (*self.key, *self.partition_by, *(r.left for r in self.rules))
+            for column in (*self.key, *self.partition_by, *compared)
             if column not in names
         ]
         if len(set(names)) != len(names) or unknown:
