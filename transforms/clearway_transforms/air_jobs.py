@@ -87,7 +87,7 @@ def build_air(
         If there is no such calibration.
     """
     calibrations = chosen(calibration)
-    days = _days(lake, time_from, time_to)
+    days = _days(lake, time_from, time_to, city=city)
     if not days:
         message = (
             "expected air readings in the lake, found none: run `clearway replay` or a gateway, "
@@ -119,10 +119,15 @@ def build_air(
     )
 
 
-def _days(lake: Lake, time_from: datetime | None, time_to: datetime | None) -> list[date]:
+def _days(
+    lake: Lake, time_from: datetime | None, time_to: datetime | None, *, city: City | None
+) -> list[date]:
     """Return the UTC days on which hours begin that readings in [from, to) can touch."""
     reach = timedelta(seconds=air_parameters().stuck_s)
-    held = lake.table("air_readings").partition_values()["observed_date"].unique().to_list()
+    held = set(lake.table("air_readings").partition_values()["observed_date"])
+    if city is not None:
+        # Where clocks run by half hours, a day's first local hour begins on the UTC day before.
+        held |= {day - timedelta(days=1) for day in held if _has_odd_minutes(day, city)}
     earliest = None if time_from is None else (time_from - reach).date()
     latest = None if time_to is None else (time_to + reach).date()
     return sorted(
@@ -130,6 +135,11 @@ def _days(lake: Lake, time_from: datetime | None, time_to: datetime | None) -> l
         for day in held
         if (earliest is None or day >= earliest) and (latest is None or day <= latest)
     )
+
+
+def _has_odd_minutes(day: date, city: City) -> bool:
+    offset = tables.day_start(day).astimezone(city.time_zone).utcoffset() or timedelta()
+    return offset % timedelta(hours=1) != timedelta()
 
 
 def _day(

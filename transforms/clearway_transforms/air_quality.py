@@ -152,7 +152,8 @@ def hourly(
     Notes
     -----
     A reading stands for the median time between readings of its sensor on that UTC day, at most an
-    hour. Completeness is the time that valid readings stand for, over the hour.
+    hour. Completeness is the time that valid readings stand for, over the hour. Humidity must be
+    there for as large a share of the valid readings as an hour needs to be complete.
     """
     start = pl.col("observed_at").dt.convert_time_zone(time_zone).dt.truncate("1h")
     good = pl.col("fault").is_null()
@@ -167,7 +168,9 @@ def hourly(
         .agg(
             pl.col("sensor_model", "lon_deg", "lat_deg").last(),
             raw_hourly_mean=whole.filter(good).sum() / good.sum() / _MICRO,
-            humidity=humidity.sum() / humidity.count() / _MICRO,
+            humidity=pl.when(humidity.count() >= parameters.completeness_pct / 100 * good.sum())
+            .then(humidity.sum() / humidity.count() / _MICRO)
+            .fill_nan(None),
             calibratable=pl.col("calibratable").filter(good).all(),
             n_readings=good.sum().cast(pl.Int64),
             n_rejected=(~good).sum().cast(pl.Int64),

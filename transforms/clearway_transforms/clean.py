@@ -132,8 +132,8 @@ def flag_jumps(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
     Notes
     -----
     The point goes, not the pair: its neighbours are judged again without it. Where the first fix
-    of a stretch is the odd one out, it goes instead of those that follow. After ``max_gap_sparse_s``
-    no pair is judged, so that one bad fix cannot spoil more than that.
+    of a stretch is the odd one out, it goes instead of those that follow. No pair is judged after
+    ``max_gap_sparse_s``, so that one bad fix cannot spoil more than that.
     """
 
     def jumps(columns: Sequence[pl.Series]) -> pl.Series:
