@@ -18,6 +18,7 @@ from clearway_core.contracts.field import Contract, DataType
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import ContractViolation, OffsetRegression, TableConflict
+from clearway_core.lake_conditions import condition, partition_text, sql_literal
 from clearway_core.schema import conform, polars_schema
 
 _STATISTICS_COLUMNS = "observed_at"
@@ -115,13 +116,13 @@ class Table:
             return pl.LazyFrame(schema=schema)
         if version is not None and version != delta.version():
             delta = DeltaTable(self.uri, version=version, storage_options=self._options or None)
-        filters = [(name, operator, _partition_text(value)) for name, operator, value in partitions]
+        filters = [(name, operator, partition_text(value)) for name, operator, value in partitions]
         files = delta.file_uris(file_pruning_predicate=filters or None)
         if not files:
             return pl.LazyFrame(schema=schema)
         frame = pl.scan_delta(delta, use_pyarrow=False)
         for name, operator, value in partitions:
-            frame = frame.filter(_condition(name, operator, value))
+            frame = frame.filter(condition(self.contract.field(name), operator, value))
         held = frame.collect_schema()
         return frame.select(
             pl.col(name).cast(dtype) if name in held else pl.lit(None, dtype=dtype).alias(name)
@@ -228,7 +229,7 @@ class Table:
             mapping replaces the whole table.
         """
         predicate = " AND ".join(
-            f"{name} IN ({', '.join(_sql(value) for value in values)})"
+            f"{name} IN ({', '.join(sql_literal(value) for value in values)})"
             for name, values in where.items()
         )
         if not self.exists() or not where:
@@ -276,6 +277,7 @@ class Table:
     def _open(self) -> DeltaTable | None:
         if self._delta is not None:
             self._delta.update_incremental()
+            self._refuse_newer(self._delta)
             return self._delta
         try:
             delta = DeltaTable(self.uri, storage_options=self._options or None)
@@ -370,38 +372,8 @@ class Table:
 
 def _to_delta(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     unsigned = [field.name for field in contract.fields if field.dtype is DataType.UINT64]
-    return frame.with_columns(pl.col(unsigned).cast(pl.Int64))
-
-
-def _sql(value: object) -> str:
-    if isinstance(value, bool) or (not isinstance(value, int | str) and not hasattr(value, "year")):
-        message = f"a partition value must be a whole number, text or date, got {value!r}"
-        raise ContractViolation(message)
-    if isinstance(value, int):
-        return str(value)
-    text = str(value)
-    if "'" in text:
-        message = f"a partition value must not hold a quote, got {value!r}"
-        raise ContractViolation(message)
-    return f"'{text}'"
-
-
-def _partition_text(value: object) -> str | list[str]:
-    if isinstance(value, list | tuple):
-        return [str(item) for item in value]
-    return str(value)
-
-
-def _condition(name: str, operator: str, value: object) -> pl.Expr:
-    column = pl.col(name)
-    if operator == "in":
-        return column.is_in(list(value))  # type: ignore[call-overload]
-    conditions = {
-        "=": column.eq(value),
-        "!=": column.ne(value),
-        "<": column.lt(value),
-        "<=": column.le(value),
-        ">": column.gt(value),
-        ">=": column.ge(value),
-    }
-    return conditions[operator]
+    try:
+        return frame.with_columns(pl.col(unsigned).cast(pl.Int64))
+    except pl.exceptions.PolarsError as error:
+        message = f"{contract.identifier}: the lake holds whole numbers below 2**63: {error}"
+        raise ContractViolation(message) from error

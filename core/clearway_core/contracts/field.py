@@ -104,9 +104,7 @@ class Contract:
         names = [field.name for field in self.fields]
         compared = [side for rule in self.rules for side in (rule.left, rule.right)]
         unknown = [
-            column
-            for column in (*self.key, *self.partition_by, *compared)
-            if column not in names
+            column for column in (*self.key, *self.partition_by, *compared) if column not in names
         ]
         if len(set(names)) != len(names) or unknown:
             message = f"{self.identifier}: doubled or unknown columns {unknown or names}"
