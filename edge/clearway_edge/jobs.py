@@ -11,7 +11,7 @@ from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import UsageError
 from clearway_core.progress import Progress, silent
 
-from clearway_edge.replaying import FileAccount
+from clearway_edge.replaying import PATIENCE_S, FileAccount
 
 MAX_FAULTS = 20
 """Examples of unusable records that an account shows."""
@@ -69,6 +69,7 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     gateway: str = "replay",
     rows_per_s: float | None = None,
     speed: float | None = None,
+    patience_s: float = PATIENCE_S,
     progress: Progress = silent,
     clock: Clock | None = None,
 ) -> GatewayAccount:
@@ -92,6 +93,8 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
         Records a second, at most; None means as fast as possible. [1/s]
     speed
         How many times faster than it happened; None means as fast as possible. [1]
+    patience_s
+        How long to wait for a log that takes nothing before the rest stays in the outbox. [s]
     progress
         Told the bytes that are read.
     clock
@@ -123,7 +126,11 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     folder = gateway_dir(data_dir, gateway)
     with folder.owned():
         sender = Replay(
-            folder, gateway, open_log=partial(open_log, log_address, data_dir), clock=clock
+            folder,
+            gateway,
+            open_log=partial(open_log, log_address, data_dir),
+            clock=clock,
+            patience_s=patience_s,
         )
         pace = pace_of(rows_per_s=rows_per_s, speed=speed, scratch=folder.sorting, clock=clock)
         accounts = sender.send([Path(f) for f in files], source, pace=pace, progress=progress)

@@ -125,9 +125,9 @@ class Replay:
         try:
             self._keys.destroy_expired()
             readings = self._read_all(files, profile, pace, progress)
-            self._drain()
-            self._tell_health(readings)
-            self._drain()
+            if self._drained():
+                self._tell_health(readings)
+                self._drained()
             accounts = [self._close_books(reading) for reading in readings]
             self._forget_old_runs()
         finally:
@@ -154,8 +154,18 @@ class Replay:
             except (SourceUnavailable, OutboxFull) as error:
                 reading.error = str(error)
                 log.warning("replay_stopped_early", extra={"error": str(error)})
+                if isinstance(error, OutboxFull):
+                    readings += [self._not_begun(other, profile) for other in files[number + 1 :]]
+                    break
         progress(sum(sizes), sum(sizes), f"{sum(r.n_read for r in readings):,} records")
         return readings
+
+    @staticmethod
+    def _not_begun(file: Path, profile: SourceProfile) -> _Reading:
+        stream = Stream(
+            contract=profile.contract, boot=replay_boot(file, profile.file), run=new_boot()
+        )
+        return _Reading(file, stream, error="was not begun, because the outbox is full")
 
     def _read(
         self,
@@ -218,12 +228,15 @@ class Replay:
             else:
                 return
 
-    def _drain(self) -> None:
-        """Wait until nothing waits, or the log takes nothing any more."""
+    def _drained(self) -> bool:
+        """Wait until nothing waits, or the log takes nothing any more; return which it was."""
         patience = _Patience(self._forwarder, self._patience_s)
         self._forwarder.wake()
-        while self._outbox.oldest_created_at_ms() is not None and not patience.is_over():
+        while self._outbox.oldest_created_at_ms() is not None:
+            if patience.is_over():
+                return False
             time.sleep(_POLL_S)
+        return True
 
     def _tell_health(self, readings: Sequence[_Reading]) -> None:
         """Let every file that arrived in full close its books in the lake.
