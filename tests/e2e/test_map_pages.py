@@ -222,9 +222,24 @@ def test_a_click_on_a_cell_opens_its_chart_and_table(map_page: Visit) -> None:
     assert page.locator("#view-cell h2").inner_text() == "Old Town"
     rows = page.locator("#view-cell .detail-table tbody tr")
     assert rows.count() == serving_lake.N_WINDOWS - 1
-    assert "12 vehicles" not in page.locator("#view-cell .facts").inner_text()
     page.keyboard.press("Escape")
     assert page.locator("#view-overview").is_visible()
+
+
+def test_an_unknown_window_is_called_unknown(map_page: Visit) -> None:
+    page = map_page.page
+    page.locator("#worst button", has_text="Old Town").first.or_(
+        page.locator("#worst button").first
+    ).first.click()
+    page.locator("#view-cell .u-over").wait_for()
+    shown = page.locator("#view-cell")
+
+    for window in range(serving_lake.N_WINDOWS):
+        page.locator("#time").fill(str(window))
+        text = shown.inner_text()
+        assert ("unknown" in text) == (window == serving_lake.QUIET_WINDOW)
+        assert "null" not in text
+        assert "undefined" not in text
 
 
 def test_a_cell_is_found_and_opened_without_a_mouse(map_page: Visit) -> None:

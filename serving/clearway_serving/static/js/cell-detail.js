@@ -1,7 +1,7 @@
 /**
  * One cell in depth: chart, table, sample, method and emissions.
  */
-import { byId, element, table } from './dom.js';
+import { byId, element, fill, table } from './dom.js';
 import { number } from './overview.js';
 import { QUALITY_TEXT } from './scale.js';
 import { drawSpeedChart } from './speed-chart.js';
@@ -30,11 +30,11 @@ export function drawCell(answer, day, window, clock, close) {
   chart?.destroy();
   const rows = rowsOf(answer, day);
   const now = day.windows[window];
-  const shown = rows.find((row) => row.window_start === now);
+  const shown = rows.find((/** @type {any} */ row) => row.window_start === now);
   const back = element('button', { type: 'button', class: 'text-button back', id: 'close-cell' }, '← All figures');
   back.addEventListener('click', close);
   const holder = element('div', { class: 'chart', role: 'img', 'aria-label': `Speed in ${answer.place} over the day with its 90 % interval; the same values are in the table below` });
-  byId('view-cell').replaceChildren(
+  fill(byId('view-cell'),
     back,
     element('h2', { class: 'detail-title', text: answer.place }),
     element('p', { class: 'cell-code', text: `H3 ${answer.h3_cell} · resolution ${answer.resolution}` }),

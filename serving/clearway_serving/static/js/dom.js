@@ -18,8 +18,17 @@ export function element(tag, attributes = {}, ...children) {
     if (name === 'text') node.textContent = String(value);
     else node.setAttribute(name, value === true ? '' : String(value));
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  node.append(.../** @type {Array<Node|string>} */ (children.filter((child) => child !== null && child !== undefined)));
   return /** @type {HTMLElement & SVGElement} */ (node);
+}
+
+/**
+ * Put these children in the place of what a node holds; null leaves one out.
+ * @param {Element} node
+ * @param {...(Node|string|null|undefined)} children
+ */
+export function fill(node, ...children) {
+  node.replaceChildren(.../** @type {Array<Node|string>} */ (children.filter((child) => child !== null && child !== undefined)));
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Title, verdict and state of a proposal, and the decisions taken on it.
  */
-import { byId, element } from './dom.js';
+import { byId, element, fill } from './dom.js';
 import { STATE_TEXT, verdictBadge } from './proposal-card.js';
 import { number } from './overview.js';
 import { percent, percentRange } from './money.js';
@@ -18,7 +18,7 @@ export function drawOpening(proposal, clock) {
     : 'The evidence is sufficient for a proposal. It takes effect only if a person approves it.';
   const fact = (/** @type {string} */ name, /** @type {string|null} */ text) =>
     text ? element('div', {}, element('dt', { text: name }), element('dd', { text })) : null;
-  byId('opening').replaceChildren(
+  fill(byId('opening'),
     element('p', { class: 'crumb' }, element('a', { href: '/proposals', text: 'Charge proposals' })),
     element('h1', { text: proposal.zone_name }),
     element('div', { class: 'badges' }, verdictBadge(proposal.verdict),
