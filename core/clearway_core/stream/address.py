@@ -38,6 +38,7 @@ def open_log(address: str | None, data_dir: Path, *, security: KafkaSecurity | N
 
         return KafkaLog(
             address.removeprefix(KAFKA_SCHEME).split(","),
+            # Here and not in every command: no stage can forget to encrypt.
             security=security or security_from_environment(os.environ),
         )
     message = (
