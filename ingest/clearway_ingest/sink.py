@@ -7,6 +7,7 @@ are read again, and each table skips those that its own commit already covers.
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Mapping
 
@@ -127,7 +128,17 @@ class Sink:
         """
         for where in ends:
             self._held.setdefault(("ingest_commits", where), None)
+        self._settle()
         self._commit("ingest_commits", rows, ends)
+
+    def _settle(self) -> None:
+        """Have the rows on the disk before the offsets, or a power cut could keep only these.
+
+        Delta Lake leaves that to the system, which writes files in any order. An object store has
+        what it has confirmed.
+        """
+        if "://" not in self._tables["ingest_commits"].uri:
+            os.sync()
 
     def _commit(self, name: str, rows: pl.DataFrame, ends: Mapping[TopicPartition, int]) -> None:
         ids = {where: app_id(self._log_id, where) for where in ends}

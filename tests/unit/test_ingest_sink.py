@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from clearway_core.errors import OffsetRegression, TableConflict
 from clearway_core.lake import Lake
@@ -13,7 +15,7 @@ from clearway_ingest.jobs import ingest
 from clearway_ingest.offsets import committed_offsets, committed_ranges
 from clearway_ingest.ranges import Received
 from clearway_ingest.sink import Sink
-from doubles.ingest_lake import places
+from doubles.ingest_lake import FailingLake, places
 from doubles.ingest_messages import GPS_TOPIC, gps
 
 P0 = TopicPartition(GPS_TOPIC, 0)
@@ -112,6 +114,14 @@ def test_a_table_that_is_never_free_stops_the_run_without_harm(tmp_path, log):
     assert sum(clock.slept) < 15
     ingest(lake, log)
     assert len(places(lake)["gps_pings"]) == 4
+
+
+def test_rows_are_on_the_disk_before_the_offsets(tmp_path, log, monkeypatch):
+    lake = FailingLake(tmp_path / "lake")
+    monkeypatch.setattr(os, "sync", lambda: lake.commits.append("sync"))
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(4))])
+    ingest(lake, log)
+    assert lake.commits == ["received_ranges", "gps_pings", "sync", "ingest_commits"]
 
 
 def test_a_table_without_rows_is_not_committed(tmp_path, log):
