@@ -115,11 +115,10 @@ def _schedule(run: DagRun, session: Session) -> list[TaskInstance]:
 
 
 def _run(instance: TaskInstance, dag: DAG, reports: TextIO) -> None:
-    from airflow.utils.state import TaskInstanceState
-
     # Private, and the only way that Airflow has to run one task without an executor; the pinned
     # minor version and the tests hold it still.
     from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.state import TaskInstanceState
 
     started_s = time.monotonic()
     _run_task(ti=instance, task=dag.task_dict[instance.task_id])

@@ -78,8 +78,9 @@ def _prices(body: Record) -> str:
         for item in cast("Sequence[Record]", body["classes"])
         if item["exempt"]
     )
+    words = "Indicative prices" if body.get("indicative") else "Prices"
     head = (
-        f"Prices in {body['currency']} of {body['price_year']}:\n\n"
+        f"{words} in {body['currency']} of {body['price_year']}:\n\n"
         "| when | who | per km | typical way through |\n|---|---|---:|---:|\n"
     )
     tail = f"\n\nExempt: {', '.join(exempt)}." if exempt else ""

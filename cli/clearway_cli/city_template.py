@@ -121,8 +121,8 @@ def _city_toml(name: str, box: Box | None) -> str:
         math.ceil(east * 1000) / 1000,
         math.ceil(north * 1000) / 1000,
     ]
-    return f"""# A city pack. Nobody has confirmed the lines marked {ASSUMPTION}: correct them, or
-# confirm them and delete the mark. `clearway city check` lists faults and what is still assumed.
+    return f"""# A city pack. Nobody has confirmed the lines with the mark {ASSUMPTION}; correct or
+# confirm them, then delete the mark. `clearway city check` lists faults and open assumptions.
 [city]
 name = {json.dumps(name, ensure_ascii=False)}
 

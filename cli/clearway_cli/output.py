@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from clearway_core.progress import Progress as ProgressCall
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from clearway_core.progress import Progress as ProgressCall
 
 console = Console()
 _errors = Console(stderr=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -127,12 +127,14 @@ def _serve(data_dir: Path, port: int) -> None:
     def ready(address: str) -> None:
         console.print(f"Map:               [bold]{address}[/]   (Ctrl-C ends)", highlight=False)
 
-    serve_pages(
-        open_lake(data_dir),
-        city=find_city(None, data_dir),
-        address=Address(port=_free(port)),
-        ready=ready,
-    )
+    # Ctrl-C is how the demo is meant to end, so it is no error.
+    with suppress(KeyboardInterrupt):
+        serve_pages(
+            open_lake(data_dir),
+            city=find_city(None, data_dir),
+            address=Address(port=_free(port)),
+            ready=ready,
+        )
 
 
 def _free(port: int) -> int:

@@ -54,10 +54,11 @@ def serve(
 
     Only values that passed the quality gate and the release gate are shown.
     """
-    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
+
+    from clearway_cli.cities import find_city
 
     def ready(address: str) -> None:
         console.print(f"Clearway is at [bold]{address}[/]  (Ctrl-C ends)")
