@@ -16,7 +16,7 @@ from clearway_sim.pack import gateways, write_pack  # noqa: E402
 from clearway_sim.plan import draw_plan, write_plain_xml  # noqa: E402
 from clearway_sim.probes import probes, read_fixes, read_rides, write_probes  # noqa: E402
 
-PRIVATE_TRIPS = 13_500
+PRIVATE_TRIPS = 14_000
 PLAN_SEED, DEMAND_SEED, SUMO_SEED, NOISE_SEED, AIR_SEED, SITE_SEED = 20260115, 1, 42, 3, 5, 8
 PACK = HERE.parent / "cities" / "clearway_cities" / "demo_city"
 

@@ -1,7 +1,7 @@
 """Who drives: a morning of private trips, and two fleets that work all through it.
 
 Private trips follow a gravity rule (homes outside, jobs in the core west of the river) with a peak
-around 07:35. Fleet vehicles serve one passenger after another: drive empty, pick up, drive, set
+around 07:20. Fleet vehicles serve one passenger after another: drive empty, pick up, drive, set
 down, wait; their fixes are what the demo receives.
 """
 
@@ -17,7 +17,7 @@ from clearway_sim.plan import Plan, Street, east_of_river
 DURATION_S = 10_800
 """Three hours, 06:00 to 09:00 local time: quiet, jam, recovery. [s]"""
 
-_PEAK_S, _PEAK_SD_S, _PEAK_SHARE = 5_500.0, 1_500.0, 0.78
+_PEAK_S, _PEAK_SD_S, _PEAK_SHARE = 4_900.0, 1_250.0, 0.80
 _SHORTEST_TRIP_M, _TO_JOBS_SHARE = 800.0, 0.72
 _RIDES = 24
 """More than anyone can serve in the simulated time."""

@@ -14,7 +14,7 @@ FIX_PERIOD_S = 10
 EMISSION_PERIOD_S = 300
 COUNT_PERIOD_S = 3_600
 
-_TELEPORT_S = 240
+_TELEPORT_S = 120
 """A vehicle that blocks a crossing for so long is moved on, or a city could lock for good. [s]"""
 
 
