@@ -15,7 +15,6 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
-
 from clearway_cli import dag_tasks
 
 READINGS = Asset("readings", uri="x-clearway://lake/readings")
@@ -43,15 +42,15 @@ with DAG(
     @task
     def build(params: dict[str, str | None] | None = None) -> dict[str, object]:
         """Compute hourly values, raw and calibrated side by side."""
+        if not dag_tasks.has_rows("air_readings"):
+            message = "no air sensor has reported yet"
+            raise AirflowSkipException(message)
         return dag_tasks.build_air(**(params or {}))
 
     # The same rows fail again, so there is no second attempt.
     @task(outlets=[AIR], retries=0)
     def check() -> dict[str, object]:
         """Publish this version if it passes."""
-        if not dag_tasks.has_rows("air_hourly"):
-            message = "no air sensor has reported yet"
-            raise AirflowSkipException(message)
         return dag_tasks.require("air_hourly")
 
     build() >> check()

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
-
 from clearway_cli import dag_tasks
+from clearway_cli.airflow_approval import ANSWER_KEY, RecordedApproval
 
 DAY = "%Y-%m-%d"
 
@@ -51,7 +50,7 @@ with DAG(
         return dag_tasks.propose()
 
     # A retry asks again: an answer that does not fit is taken by the API and fails only here.
-    approve = ApprovalOperator(
+    approve = RecordedApproval(
         task_id="approve",
         subject="{{ ti.xcom_pull(task_ids='propose')['subject'] }}",
         body="{{ ti.xcom_pull(task_ids='propose')['body'] }}",
@@ -73,7 +72,8 @@ with DAG(
     @task(trigger_rule=TriggerRule.ALL_SKIPPED)
     def record_rejection(ti) -> dict[str, object]:  # noqa: ANN001 -- given by Airflow
         """Record who said no, and why."""
-        return dag_tasks.reject(ti.xcom_pull(task_ids="propose"), ti.xcom_pull(task_ids="approve"))
+        answer = ti.xcom_pull(task_ids="approve", key=ANSWER_KEY)
+        return dag_tasks.reject(ti.xcom_pull(task_ids="propose"), answer)
 
     made = propose()
     build() >> check() >> made >> approve >> publish(made, approve.output) >> record_rejection()

@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
-
+from airflow.sdk.exceptions import AirflowSkipException
 from clearway_cli import dag_tasks
 
 READINGS = Asset("readings", uri="x-clearway://lake/readings")
@@ -51,6 +51,9 @@ with DAG(
     @task
     def build(params: dict[str, str | None] | None = None) -> dict[str, object]:
         """Compute travel, speed, free flow and congestion."""
+        if not dag_tasks.has_rows("gps_pings"):
+            message = "no vehicle has reported yet"
+            raise AirflowSkipException(message)
         return dag_tasks.build_congestion(**(params or {}))
 
     # The same rows fail again, so there is no second attempt.

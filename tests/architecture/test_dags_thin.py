@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from clearway_cli import airflow_home
 from doubles.dags import in_airflow, require_airflow
 
@@ -20,8 +19,9 @@ EXPECTED = {
     "congestion": ["build", "check", "ingest"],
 }
 HEAVY = ("polars", "pandas", "great_expectations", "deltalake", "h3", "kafka", "sklearn")
-OURS = {  # standard library only, all of them
+OURS = {  # beside Airflow, standard library only
     "clearway_cli",
+    "clearway_cli.airflow_approval",
     "clearway_cli.dag_settings",
     "clearway_cli.dag_tasks",
     "clearway_core",
@@ -131,7 +131,7 @@ def test_nothing_is_published_past_the_gate_or_the_person(parsed: Parsed) -> Non
     assert parsed.dags["congestion"]["tasks"]["check"]["outlets"] == ["congestion"]
     assert parsed.dags["air_quality"]["tasks"]["check"]["outlets"] == ["air_hourly"]
     assert [name for name, task in charge.items() if task["outlets"]] == ["publish"]
-    assert charge["approve"]["operator"] == "ApprovalOperator"
+    assert charge["approve"]["operator"] == "RecordedApproval"
     assert charge["approve"]["retries"] >= 1
     assert charge["publish"]["upstream"] == ["approve", "propose"]
     assert charge["record_rejection"]["upstream"] == ["publish"]

@@ -1,0 +1,274 @@
+"""The DAGs' tasks run through Airflow in process, on a real lake, up to the approval and past it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+import polars as pl
+import pytest
+from clearway_cli import airflow_home, dag_tasks
+from clearway_cli.cities import find_city
+from clearway_core.data_dir import DataDir
+from clearway_core.errors import ContractViolation
+from clearway_core.lake import Lake, open_lake
+from clearway_edge import jobs as edge
+from clearway_models.proposal import canonical, sha256_of
+from clearway_quality.jobs import passed_version
+from doubles.dags import in_airflow, require_airflow
+from doubles.models_lake import Scene, write_city, write_lake, write_zone
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+
+ANSWER = (Path(__file__).parents[1] / "doubles" / "dags_answer.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _airflow() -> None:
+    require_airflow()
+
+
+def write_evidence(data_dir: Path, scene: Scene = Scene()) -> Path:  # noqa: B008 -- frozen
+    """Write a lake and a city with what a proposal needs; return the zone."""
+    write_lake(data_dir, scene)
+    write_city(data_dir / "city")
+    return write_zone(data_dir / "zone.geojson")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder in which a proposal awaits approval; to be copied, not changed."""
+    require_airflow()
+    data_dir = tmp_path_factory.mktemp("asked")
+    outcomes = airflow_home.run_chain(
+        data_dir, zone=write_evidence(data_dir), dag_ids=["charge_proposal"]
+    )
+    assert outcomes[-1].state == "awaiting_input", outcomes
+    return data_dir
+
+
+@pytest.fixture
+def waiting(asked: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(asked, tmp_path / "data")
+
+
+def answer(data_dir: Path, option: str, note: str = "") -> dict[str, str]:
+    return in_airflow(ANSWER, airflow_home.prepare(data_dir).environment, option, note)
+
+
+def audit(data_dir: Path) -> list[tuple[str, str, str | None]]:
+    rows = open_lake(data_dir).table("charge_decisions").scan().sort("decided_at").collect()
+    return [(row["decision"], row["decided_by"], row["note"]) for row in rows.to_dicts()]
+
+
+def published(data_dir: Path) -> list[Path]:
+    return sorted((data_dir / "published").glob("*.json"))
+
+
+def test_recorded_taxis_become_a_proposal_that_awaits_approval(tmp_path: Path) -> None:
+    city = find_city("demo_city", tmp_path)
+    assert city is not None
+    pack = Path(str(resources.files("clearway_cities"))) / "demo_city"
+    for file, profile in (
+        ("probes_metro_hail.parquet", "demo_city_metro"),
+        ("air.csv.gz", "demo_city_air"),
+    ):
+        account = edge.replay([pack / file], profile, data_dir=tmp_path, log_address=None)
+        assert account.delivered == account.read - sum(account.dropped.values())
+    seen: list[str] = []
+
+    outcomes = airflow_home.run_chain(
+        tmp_path, city="demo_city", progress=lambda _done, _total, note: seen.append(note)
+    )
+
+    assert [(item.dag_id, item.task_id, item.state) for item in outcomes] == [
+        ("congestion", "ingest", "success"),
+        ("congestion", "build", "success"),
+        ("congestion", "check", "success"),
+        ("air_quality", "build", "success"),
+        ("air_quality", "check", "success"),
+        ("charge_proposal", "build", "success"),
+        ("charge_proposal", "check", "success"),
+        ("charge_proposal", "propose", "success"),
+        ("charge_proposal", "approve", "awaiting_input"),
+    ]
+    assert seen[-1] == "charge_proposal.approve: awaiting_input"
+    lake = open_lake(tmp_path)
+    for table in ("congestion", "air_hourly", "cell_emissions"):
+        assert passed_version(lake, table) == lake.table(table).version()
+    assert lake.table("charge_proposals").scan().collect().height == 1
+    assert audit(tmp_path) == []
+    database = DataDir(tmp_path).airflow / "airflow.db"
+    with sqlite3.connect(database) as connection:
+        asked = connection.execute("select subject, body from hitl_detail").fetchall()
+    assert len(asked) == 1
+    assert "Charge proposal for" in asked[0][0]
+    assert "This city is made up." in asked[0][1]
+
+
+def test_after_a_task_that_fails_nothing_more_is_run(asked: Path, tmp_path: Path) -> None:
+    shutil.copytree(asked / "airflow", tmp_path / "airflow")
+
+    outcomes = airflow_home.run_chain(tmp_path, dag_ids=["charge_proposal", "air_quality"])
+
+    assert [(item.dag_id, item.task_id, item.state) for item in outcomes] == [
+        ("charge_proposal", "build", "up_for_retry")
+    ]
+
+
+def test_without_sensors_and_vehicles_the_hourly_runs_skip(asked: Path, tmp_path: Path) -> None:
+    shutil.copytree(asked / "airflow", tmp_path / "airflow")
+
+    outcomes = airflow_home.run_chain(tmp_path, dag_ids=["congestion", "air_quality"])
+
+    assert [(item.dag_id, item.task_id, item.state) for item in outcomes] == [
+        ("congestion", "ingest", "success"),
+        ("congestion", "build", "skipped"),
+        ("air_quality", "build", "skipped"),
+    ]
+
+
+def test_a_table_that_breaks_its_contract_stops_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
+    lake = write_lake(tmp_path)
+    congestion = lake.table("congestion")
+    assert dag_tasks.require("congestion")["passed"]
+    good = congestion.version()
+    broken = congestion.scan().collect().with_columns(n_providers=pl.col("n_vehicles") + 1)
+    congestion.replace(broken, {})
+
+    with pytest.raises(ContractViolation, match="Every provider has at least one vehicle"):
+        dag_tasks.require("congestion")
+
+    assert passed_version(lake, "congestion") == good
+
+
+def test_an_approval_publishes_and_both_steps_carry_the_persons_name(waiting: Path) -> None:
+    states = answer(waiting, "Approve", "Council of 2 March")
+
+    assert states["publish"] == "success"
+    assert states["record_rejection"] == "skipped"
+    assert audit(waiting) == [
+        ("approved", "Anna", "Council of 2 March"),
+        ("published", "Anna", None),
+    ]
+    [file] = published(waiting)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    assert document["proposal"]["verdict"] == "propose"
+    assert document["proposal_id"] == file.stem
+
+
+def test_a_rejection_is_recorded_and_publishes_nothing(waiting: Path) -> None:
+    states = answer(waiting, "Reject", "too dear")
+
+    assert states["approve"] == "success"
+    assert states["publish"] == "skipped"
+    assert states["record_rejection"] == "success"
+    assert audit(waiting) == [("rejected", "Anna", "too dear")]
+    assert published(waiting) == []
+
+
+APPROVAL = {
+    "chosen_options": ["Approve"],
+    "params_input": {"note": ""},
+    "responded_by_user": {"id": "7", "name": "Anna"},
+}
+
+
+def test_a_hold_that_is_approved_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = write_evidence(tmp_path, Scene(n_days=3))
+    monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CLEARWAY_ZONE", str(zone))
+    made = dag_tasks.propose()
+    assert made["verdict"] == "hold"
+
+    with pytest.raises(dag_tasks.Refused, match="its verdict is hold"):
+        dag_tasks.publish(made, APPROVAL)
+
+    assert [decision for decision, _, _ in audit(tmp_path)] == [
+        "approved",
+        "refused_at_publication",
+    ]
+    assert published(tmp_path) == []
+
+
+def with_a_price_out_of_range(lake: Lake, made: dict[str, object]) -> dict[str, object]:
+    """Put another proposal beside the one that was made, sound but for one price."""
+    row = lake.table("charge_proposals").scan().collect().row(0, named=True)
+    body = json.loads(row["body_json"])
+    assert body["verdict"] == "propose"
+    priced = [price for price in body["prices"] if price["price_minor_per_km"]]
+    priced[0]["price_minor_per_km"] = 10_000
+    text = canonical(body)
+    proposal_id = sha256_of(text)[: len(str(made["proposal_id"]))]
+    lake.table("charge_proposals").append(
+        pl.DataFrame([row | {"body_json": text, "proposal_id": proposal_id}])
+    )
+    return made | {"proposal_id": proposal_id}
+
+
+def test_a_price_out_of_range_is_refused_at_publication(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone = write_evidence(tmp_path)
+    monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CLEARWAY_ZONE", str(zone))
+    made = with_a_price_out_of_range(open_lake(tmp_path), dag_tasks.propose())
+
+    with pytest.raises(dag_tasks.Refused, match="10000 is above the cap"):
+        dag_tasks.publish(made, APPROVAL)
+
+    assert [decision for decision, _, _ in audit(tmp_path)] == [
+        "approved",
+        "refused_at_publication",
+    ]
+    assert published(tmp_path) == []
+
+
+OPERATOR = """
+import json, sys
+from datetime import datetime, timezone
+from airflow.dag_processing.dagbag import DagBag
+approve = DagBag(sys.argv[1]).dags["charge_proposal"].get_task("approve")
+now = datetime.now(timezone.utc)
+anna = {"id": "7", "name": "Anna"}
+def outcome(**event):
+    event = {"responded_at": now, "responded_by_user": anna, "params_input": {}, **event}
+    try:
+        got = approve.execute_complete({}, event)
+    except Exception as error:
+        return type(error).__name__
+    return [got["chosen_options"], got["responded_by_user"]["name"], got["params_input"]]
+print(json.dumps({
+    "approved": outcome(chosen_options=["Approve"], params_input={"note": "yes"}),
+    "unknown": outcome(chosen_options=["Perhaps"]),
+    "too_long": outcome(chosen_options=["Approve"], params_input={"note": "x" * 2001}),
+    "no_text": outcome(chosen_options=["Approve"], params_input={"note": 7}),
+    "unasked": outcome(chosen_options=["Approve"], params_input={"price": 1}),
+    "deadline": outcome(error="late", error_type="timeout"),
+}))
+"""
+
+
+def test_an_answer_that_does_not_fit_fails_the_approval_which_then_asks_again(
+    tmp_path: Path,
+) -> None:
+    home = airflow_home.prepare(tmp_path)
+
+    outcomes = in_airflow(OPERATOR, home.environment, str(airflow_home.dags_folder()))
+
+    assert outcomes == {
+        "approved": [["Approve"], "Anna", {"note": "yes"}],
+        "unknown": "ValueError",
+        "too_long": "ParamValidationError",
+        "no_text": "ParamValidationError",
+        "unasked": "ValueError",
+        "deadline": "HITLTimeoutError",
+    }
