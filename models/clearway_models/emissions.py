@@ -291,7 +291,7 @@ class EmissionCurve:
         return central * np.exp(-Z_90 * sd), central * np.exp(Z_90 * sd)
 
 
-SPEED_GRID_KMH: Numbers = np.concatenate([np.arange(1.0, 20.0, 0.25), np.arange(20.0, 161.0, 1.0)])
+SPEED_GRID_KMH: Numbers = np.concatenate([np.arange(1.0, 20.0, 0.1), np.arange(20.0, 161.0, 1.0)])
 """Linear interpolation on it misses no curve by more than 0.5 % (tested)."""
 
 
