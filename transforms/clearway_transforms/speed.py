@@ -105,6 +105,8 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
     get ever better. Its upper end is at most ``max_speed_kmh``, since faster fixes were taken out.
     """
     speed = space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms"))
+    # A share of a leg of a few milliseconds is rounded to whole millimetres, up to 2 % too fast.
+    speed = speed.clip(upper_bound=parameters.max_speed_kmh)
     cv = pace_cv(
         n_vehicles=pl.col("n_vehicles"),
         distance_sq=pl.col("distance_sq_dm2"),
