@@ -77,24 +77,28 @@ class MemoryOutbox:
         with self._lock:
             return min((batch.created_at_ms for batch in self._batches.values()), default=None)
 
-    def put(self, parcel: Parcel) -> None:
-        """Keep a batch and its counts."""
+    def put(self, *parcels: Parcel) -> None:
+        """Keep batches and their counts."""
         with self._lock:
-            if parcel.payload:
-                self._make_room(len(parcel.payload))
-                self._batches[self._next_id] = Waiting(
-                    id=self._next_id,
-                    stream=parcel.stream,
-                    n_records=parcel.n_records,
-                    created_at_ms=to_ms(self._clock.now()),
-                    payload=parcel.payload,
-                )
-                self._next_id += 1
-            books = self._books[parcel.stream]
-            books.read += parcel.n_read
-            books.next_seq = max(books.next_seq, parcel.next_seq)
-            books.dropped.update(parcel.dropped)
-            books.notes.update(parcel.notes)
+            self._make_room(sum(len(parcel.payload) for parcel in parcels))
+            for parcel in parcels:
+                self._put(parcel)
+
+    def _put(self, parcel: Parcel) -> None:
+        if parcel.payload:
+            self._batches[self._next_id] = Waiting(
+                id=self._next_id,
+                stream=parcel.stream,
+                n_records=parcel.n_records,
+                created_at_ms=to_ms(self._clock.now()),
+                payload=parcel.payload,
+            )
+            self._next_id += 1
+        books = self._books[parcel.stream]
+        books.read += parcel.n_read
+        books.next_seq = max(books.next_seq, parcel.next_seq)
+        books.dropped.update(parcel.dropped)
+        books.notes.update(parcel.notes)
 
     def waiting(self, limit: int) -> Sequence[Waiting]:
         """Return the oldest batches, at most `limit`."""
@@ -169,7 +173,7 @@ class MemoryOutbox:
 
     def _make_room(self, size: int) -> None:
         over = self.waiting_bytes + size - self._bounds.max_bytes
-        if over <= 0:
+        if over <= 0 or size == 0:
             return
         if self._bounds.when_full is WhenFull.REFUSE or size > self._bounds.max_bytes:
             message = (

@@ -164,8 +164,8 @@ class Outbox(Protocol):
         """Return when the oldest waiting batch was put, or None [ms since 1970]."""
         ...
 
-    def put(self, parcel: Parcel) -> None:
-        """Keep a batch and its counts, durably and together.
+    def put(self, *parcels: Parcel) -> None:
+        """Keep batches and their counts, durably and together: all of them or none.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from clearway_core.clock import Clock, SystemClock, to_ms
-from clearway_core.errors import OutboxFull, SourceUnavailable
+from clearway_core.errors import OutboxFull
 
 from clearway_edge.outbox import (
     DAMAGED,
@@ -25,33 +25,15 @@ from clearway_edge.outbox import (
     Waiting,
     WhenFull,
 )
+from clearway_edge.outbox_file import SET_ASIDE, begin_anew, open_outbox
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_SCHEMA = """
-create table if not exists batch (
-  id integer primary key autoincrement, contract text not null, boot integer not null,
-  run integer not null, n_records integer not null, created_at_ms integer not null,
-  digest blob not null, payload blob not null
-) strict;
-create table if not exists count (
-  contract text not null, boot integer not null, run integer not null,
-  kind text not null, name text not null, value integer not null,
-  primary key (contract, boot, run, kind, name)
-) strict, without rowid;
-create table if not exists state (name text primary key, value integer not null) strict;
-"""
 _DIGEST_BYTES = 16
-_BUSY_TIMEOUT_S = 10.0
-_OVERHEAD_BYTES = 8 * 1024 * 1024
-"""What the file may hold beside payloads: counters, and pages that are not full."""
-_WAL_BYTES = 4 * 1024 * 1024
-_PAGE_BYTES = 4096
-
 _READ, _DELIVERED, _DROPPED, _NOTE = "read", "delivered", "dropped", "note"
-_NEXT_SEQ, _RUNNING, _UNCLEAN, _SET_ASIDE = "next_seq", "running", "unclean_stops", "set_aside"
+_NEXT_SEQ, _RUNNING, _UNCLEAN = "next_seq", "running", "unclean_stops"
 
 
 class SqliteOutbox:
@@ -77,9 +59,8 @@ class SqliteOutbox:
         self._bounds = bounds or Bounds()
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._bytes = 0
-        self._stale = False
-        self._db = self._open()
+        self._db = open_outbox(file, self._bounds)
+        self._bytes = self._measure()
         was_running = self._state(_RUNNING) == 1
         with self._db:
             if was_running:
@@ -96,7 +77,7 @@ class SqliteOutbox:
     def set_aside(self) -> int:
         """Damaged files that were renamed and replaced."""
         with self._lock:
-            return self._state(_SET_ASIDE)
+            return self._state(SET_ASIDE)
 
     @property
     def folder(self) -> Path:
@@ -115,17 +96,21 @@ class SqliteOutbox:
             row = self._db.execute("select min(created_at_ms) from batch").fetchone()
         return None if row[0] is None else int(row[0])
 
-    def put(self, parcel: Parcel) -> None:
-        """Keep a batch and its counts in one transaction, on disk when this returns."""
-        self._guarded(lambda: self._put(parcel))
+    def put(self, *parcels: Parcel) -> None:
+        """Keep batches and their counts in one transaction, on disk when this returns."""
+        self._guarded(lambda: self._put(parcels))
 
     def waiting(self, limit: int) -> Sequence[Waiting]:
         """Return the oldest batches; those whose bytes have changed are dropped as damaged."""
         return self._guarded(lambda: self._waiting(limit))
 
     def accept(self, ids: Sequence[int]) -> None:
-        """Count batches as delivered and forget them."""
-        self._guarded(lambda: self._finish(ids, _DELIVERED, ""))
+        """Count batches as delivered and forget them.
+
+        This alone is not fsynced: a power cut that undoes it sends the batch again, and ingest
+        knows it by its identity. It saves every second fsync of an SD card.
+        """
+        self._guarded(lambda: self._finish_lazily(ids))
 
     def reject(self, ids: Sequence[int], reason: str) -> None:
         """Count batches as dropped for good and forget them."""
@@ -206,22 +191,29 @@ class SqliteOutbox:
                 self._set_state(_RUNNING, 0)
             self._db.close()
 
-    def _put(self, parcel: Parcel) -> None:
-        size = len(parcel.payload)
-        with self._db:
-            if size:
-                self._make_room(size)
-                self._insert(parcel)
-            self._count(parcel.stream, _READ, {"": parcel.n_read})
-            self._count(parcel.stream, _DROPPED, parcel.dropped)
-            self._count(parcel.stream, _NOTE, parcel.notes)
-            self._db.execute(
-                "insert into count values (?, ?, ?, ?, '', ?) on conflict do update"
-                " set value = max(value, excluded.value)",
-                (*_where(parcel.stream), _NEXT_SEQ, parcel.next_seq),
-            )
-        self._bytes = self._measure() if self._stale else self._bytes + size
-        self._stale = False
+    def _put(self, parcels: Sequence[Parcel]) -> None:
+        waiting_bytes = self._bytes
+        try:
+            with self._db:
+                for parcel in parcels:
+                    if parcel.payload:
+                        self._make_room(len(parcel.payload))
+                        self._insert(parcel)
+                        self._bytes += len(parcel.payload)
+                    self._put_counts(parcel)
+        except BaseException:
+            self._bytes = waiting_bytes
+            raise
+
+    def _put_counts(self, parcel: Parcel) -> None:
+        self._count(parcel.stream, _READ, {"": parcel.n_read})
+        self._count(parcel.stream, _DROPPED, parcel.dropped)
+        self._count(parcel.stream, _NOTE, parcel.notes)
+        self._db.execute(
+            "insert into count values (?, ?, ?, ?, '', ?) on conflict do update"
+            " set value = max(value, excluded.value)",
+            (*_where(parcel.stream), _NEXT_SEQ, parcel.next_seq),
+        )
 
     def _insert(self, parcel: Parcel) -> None:
         self._db.execute(
@@ -253,7 +245,7 @@ class SqliteOutbox:
             if over <= 0:
                 break
         self._move(victims, _DROPPED, EVICTED_SIZE)
-        self._stale = True
+        self._bytes = self._measure()
         log.warning("outbox_full_dropped_oldest", extra={"n_batches": len(victims)})
 
     def _waiting(self, limit: int) -> Sequence[Waiting]:
@@ -282,6 +274,13 @@ class SqliteOutbox:
         with self._db:
             self._move(ids, kind, name)
         self._bytes = self._measure()
+
+    def _finish_lazily(self, ids: Sequence[int]) -> None:
+        self._db.execute("pragma synchronous=normal")
+        try:
+            self._finish(ids, _DELIVERED, "")
+        finally:
+            self._db.execute("pragma synchronous=full")
 
     def _settle(self, batch: int, n_dropped: int, reason: str) -> None:
         with self._db:
@@ -341,58 +340,9 @@ class SqliteOutbox:
             except sqlite3.DatabaseError:
                 log.exception("outbox_damaged", extra={"file": str(self._file)})
                 self._db.close()
-                self._db = self._begin_anew()
+                self._db = begin_anew(self._file, self._bounds)
+                self._bytes = self._measure()
                 return work()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                return self._connect()
-            except sqlite3.DatabaseError:
-                if not self._file.exists():
-                    raise
-                return self._begin_anew()
-        except (OSError, sqlite3.Error) as error:
-            message = f"the outbox {self._file} cannot be opened: {error}. Check folder and disk."
-            raise SourceUnavailable(message) from error
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._file, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
-        try:
-            db.execute("pragma journal_mode=wal")
-            db.execute("pragma synchronous=full")
-            db.execute("pragma secure_delete=off")
-            db.execute(f"pragma journal_size_limit={_WAL_BYTES}")
-            pages = (self._bounds.max_bytes * 5 // 4 + _OVERHEAD_BYTES) // _PAGE_BYTES
-            db.execute(f"pragma max_page_count={pages}")
-            db.executescript(_SCHEMA)
-            if db.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-                message = "quick_check found damage"
-                raise sqlite3.DatabaseError(message)
-            row = db.execute("select coalesce(sum(length(payload)), 0) from batch").fetchone()
-        except sqlite3.Error:
-            db.close()
-            raise
-        self._bytes = int(row[0])
-        self._stale = False
-        return db
-
-    def _begin_anew(self) -> sqlite3.Connection:
-        number = 1
-        while (aside := self._file.with_suffix(f".damaged-{number}")).exists():
-            number += 1
-        self._file.replace(aside)
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                beside = self._file.with_name(self._file.name + suffix)
-                beside.replace(aside.with_name(aside.name + suffix))
-        log.error("outbox_set_aside", extra={"file": str(aside)})
-        db = self._connect()
-        with db:
-            db.execute("insert or replace into state values (?, ?)", (_SET_ASIDE, number))
-            db.execute("insert or replace into state values (?, ?)", (_UNCLEAN, 0))
-        return db
 
 
 def _where(stream: Stream) -> tuple[str, int, int]:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from statistics import median
 
 from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
 
 from clearway_edge.inspection.clocks import ClockGuess, guess_clock
+from clearway_edge.inspection.draft import UNANSWERED, Draft, quoted
 from clearway_edge.inspection.roles import CHANNEL_NAMES, Roles, find_roles, numbers_of
 from clearway_edge.inspection.sample import Sample
 from clearway_edge.inspection.zones import propose_zones
 from clearway_edge.profile import FileKind, TimeFormat
-
-UNANSWERED = "?"
-"""What stands in a draft where only a person can know; such a profile is refused until it is
-replaced."""
 
 _UNIT_SUFFIXES = {
     "kmh": "kmh", "kph": "kmh", "mps": "mps", "mph": "mph", "knots": "knots", "kn": "knots",
@@ -28,64 +24,6 @@ _CHINA_DEG = (73.0, 18.0, 135.5, 54.0)
 _NOT_CHINA_DEG = ((97.5, 27.0), (108.0, 21.5))
 """South-western corners of that box: India and Myanmar, Indochina. (lon, lat) [°]"""
 _PAIR = re.compile(r"\[\s*(-?\d+\.?\d*)\s*,\s*(-?\d+\.?\d*)\s*\]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What only a person can know.
-
-    Parameters
-    ----------
-    key
-        Key of the profile that the answer belongs to.
-    text
-        The question.
-    proposal
-        What the draft says meanwhile; `UNANSWERED` where nothing may be assumed.
-    """
-
-    key: str
-    text: str
-    proposal: str
-
-
-@dataclass(slots=True)
-class Draft:
-    """A profile in the making.
-
-    Parameters
-    ----------
-    tentative
-        Fill unanswered keys with something harmless, for a preview only.
-    """
-
-    sample: Sample
-    roles: Roles
-    tentative: bool = False
-    questions: list[Question] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    def ask(self, key: str, text: str, proposal: str) -> str:
-        """Record a question and write it as a comment; return what the draft says meanwhile."""
-        self.questions.append(Question(key=key, text=text, proposal=proposal))
-        self.lines.append(f"# QUESTION: {text}")
-        return proposal
-
-    def text(self, key: str, value: str) -> None:
-        """Write a text."""
-        self.lines.append(f"{key} = {quoted(value)}")
-
-    def table(self, name: str) -> None:
-        """Begin a table."""
-        self.lines += ["", f"[{name}]"]
-
-
-def quoted(text: str) -> str:
-    """Return a TOML text; one with backslashes or tabs stays readable where it can."""
-    if "\\" in text and "'" not in text:
-        return f"'{text}'"
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
-    return f'"{escaped}"'
 
 
 def draft_profile(sample: Sample, *, tentative: bool) -> Draft:

@@ -12,7 +12,8 @@ from clearway_core.clock import from_ms
 from clearway_core.errors import ClearwayError
 
 from clearway_edge.convert import Converter
-from clearway_edge.inspection.drafting import Question, draft_profile
+from clearway_edge.inspection.draft import Question
+from clearway_edge.inspection.drafting import draft_profile
 from clearway_edge.inspection.sample import take_sample
 from clearway_edge.privacy import KeyRing, Pseudonymiser
 from clearway_edge.profile import SourceProfile

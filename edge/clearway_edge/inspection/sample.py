@@ -17,7 +17,7 @@ import orjson
 from clearway_core.errors import MissingDependency, SourceUnavailable
 
 from clearway_edge.profile import FileKind
-from clearway_edge.sources.files import unzipped
+from clearway_edge.sources.unzip import unzipped
 
 ROWS = 2000
 """Rows that are looked at."""

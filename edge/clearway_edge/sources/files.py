@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
-import orjson
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
 
 from clearway_edge.profile import FileFormat, FileKind, SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
+from clearway_edge.sources.json_files import dig, json_document, json_lines
+from clearway_edge.sources.unzip import unzipped
 
 CHUNK_ROWS = 5000
 """Rows read at once. 5,000 fixes take 6-9 bytes each on the wire and about 5 MB while they are
@@ -25,9 +25,7 @@ converted, so that an agent stays within 64 MiB."""
 VEHICLE_FROM_NAME = "\0vehicle"
 """Column of an archive's chunks that holds the vehicle of the member's name."""
 
-GZIP_MAGIC = b"\x1f\x8b"
 _MAX_FIELD_CHARS = 16 * 1024 * 1024
-_MAX_JSON_BYTES = 256 * 1024 * 1024
 
 Advance = Callable[[int], None]
 
@@ -110,12 +108,6 @@ class _Counted(io.RawIOBase):
         if self._advance is not None:
             self._advance(self._inner.tell())
         return len(data)
-
-
-def unzipped(stream: IO[bytes]) -> IO[bytes]:
-    """Return the stream, unpacked if it begins like gzip."""
-    peek = cast("io.BufferedReader", stream).peek(2)[:2]
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=stream)) if peek == GZIP_MAGIC else stream
 
 
 def _csv_chunks(
@@ -276,82 +268,6 @@ def _take(reader: Iterator[list[str]], rows: int) -> tuple[list[list[str]], list
     return taken, []
 
 
-def _json_lines(
-    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
-) -> Iterator[RawChunk]:
-    lines = ((number, line) for number, line in enumerate(unzipped(stream), 1) if line.strip())
-    yield from _json_chunks(lines, file, profile, rows)
-
-
-def _json_document(
-    stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
-) -> Iterator[RawChunk]:
-    text = unzipped(stream).read(_MAX_JSON_BYTES + 1)
-    if len(text) > _MAX_JSON_BYTES:
-        message = (
-            f"{file} is one JSON document of more than {_MAX_JSON_BYTES} bytes, which a gateway "
-            "does not hold in memory: write it as one object a line (format.kind = 'jsonl')"
-        )
-        raise UsageError(message)
-    yield from _json_chunks([(1, text)], file, profile, rows)
-
-
-def _json_chunks(
-    documents: Iterable[tuple[int, bytes]], file: Path, profile: SourceProfile, rows: int
-) -> Iterator[RawChunk]:
-    names = [(name, name.split(".")) for name in profile.source_columns]
-    records = _json_records(documents, profile.format.records)
-    next_seq = 0
-    while taken := list(islice(records, rows)):
-        good = [
-            (next_seq + number, line, record)
-            for number, (line, record) in enumerate(taken)
-            if isinstance(record, dict)
-        ]
-        faults = [
-            Fault(
-                reason=UNPARSABLE_LINE,
-                where=f"{file}, line {line}",
-                column="",
-                found="text that is no JSON object",
-                remedy="Check format.kind and format.records of the profile.",
-            )
-            for line, record in taken
-            if not isinstance(record, dict)
-        ]
-        next_seq += len(taken)
-        yield RawChunk(
-            seq=[seq for seq, _, _ in good],
-            lines=[line for _, line, _ in good],
-            columns={name: [_dig(record, path) for _, _, record in good] for name, path in names},
-            faults=faults,
-            place=str(file),
-        )
-
-
-def _json_records(
-    documents: Iterable[tuple[int, bytes]], where: str
-) -> Iterator[tuple[int, object]]:
-    path = where.split(".") if where else []
-    for line, text in documents:
-        try:
-            found = _dig(orjson.loads(text), path)
-        except orjson.JSONDecodeError:
-            found = None
-        if isinstance(found, list):
-            yield from ((line, record) for record in found)
-        else:
-            yield line, found
-
-
-def _dig(value: object, path: Sequence[str]) -> object:
-    for step in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(step)
-    return value
-
-
 def _parquet_chunks(
     stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
 ) -> Iterator[RawChunk]:
@@ -384,7 +300,7 @@ def _parquet_chunks(
         next_seq += batch.num_rows
         values = {name: batch.column(name).to_pylist() for name in tops}
         columns = {
-            name: [_dig(value, name.split(".")[1:]) for value in values[name.split(".")[0]]]
+            name: [dig(value, name.split(".")[1:]) for value in values[name.split(".")[0]]]
             if "." in name
             else values[name]
             for name in names
@@ -395,7 +311,7 @@ def _parquet_chunks(
 _READERS: dict[FileKind, Callable[..., Iterator[RawChunk]]] = {
     FileKind.CSV: _csv_chunks,
     FileKind.ARCHIVE: _archive_chunks,
-    FileKind.JSONL: _json_lines,
-    FileKind.JSON: _json_document,
+    FileKind.JSONL: json_lines,
+    FileKind.JSON: json_document,
     FileKind.PARQUET: _parquet_chunks,
 }
