@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Pass over what kafka-python 3.0 itself does: both would fail whichever test runs then."""
     for warning in (
         "ignore:(read|open)_text is deprecated:DeprecationWarning",  # on import, Python 3.11
-        "ignore:unclosed <socket:ResourceWarning",  # one per failed attempt while a broker is away
+        "ignore:unclosed <(socket|ssl):ResourceWarning",  # one per failed attempt at a broker
     ):
         config.addinivalue_line("filterwarnings", warning)
 

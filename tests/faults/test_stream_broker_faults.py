@@ -33,6 +33,11 @@ def read_values(log: KafkaLog, topic: str) -> list[bytes]:
     return values
 
 
+def read_often(log: KafkaLog, where: TopicPartition) -> None:
+    for _ in range(50):
+        log.read({where: 2}, timeout_s=0.2)
+
+
 def test_kill_at_random_moments_loses_nothing_confirmed_and_keeps_the_order(broker_process):
     broker = broker_process()
     log = KafkaLog([broker.bootstrap], timeout_s=5)
@@ -70,7 +75,7 @@ def test_kill_at_random_moments_loses_nothing_confirmed_and_keeps_the_order(brok
     assert first_seen == sorted(first_seen)
 
 
-def test_reader_sits_out_a_restart_and_goes_on_where_it_was(broker_process):
+def test_reader_sits_out_a_restart_but_not_a_broker_that_stays_away(broker_process, monkeypatch):
     broker = broker_process()
     log = KafkaLog([broker.bootstrap])
     log.append("t", [Message(key=b"k", value=b"before")])
@@ -87,6 +92,11 @@ def test_reader_sits_out_a_restart_and_goes_on_where_it_was(broker_process):
         found = [m.value for m in log.read({where: 1}, timeout_s=1)]
     assert found == [b"after"]
     writer.close()
+    broker.kill()
+    monkeypatch.setattr("clearway_core.stream.kafka_reader._UNREACHABLE_AFTER_S", 2.0)
+    monkeypatch.setattr("clearway_core.stream.kafka_reader._ALIVE_CHECK_S", 0.1)
+    with pytest.raises(SourceUnavailable, match="no answer for 2 s"):
+        read_often(log, where)
     log.close()
 
 

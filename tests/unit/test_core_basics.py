@@ -14,8 +14,9 @@ from clearway_core.city import OPTIONAL_FILES, read_city
 from clearway_core.clock import SystemClock, from_ms, to_ms
 from clearway_core.contracts.field import Contract, DataType, Field, Rule, broken_rule, broken_rules
 from clearway_core.contracts.wire import GPS_PING
+from clearway_core.data_dir import DataDir
 from clearway_core.errors import ContractViolation, SettingsError, UnknownUnit, UsageError
-from clearway_core.logging import JsonFormatter
+from clearway_core.logging import JsonFormatter, configure
 from clearway_core.progress import silent
 from clearway_core.schema import conform
 from hypothesis import given, settings
@@ -298,6 +299,42 @@ def test_log_line_is_one_json_object_with_its_fields():
     assert line["event"] == "batch_committed"
     assert (line["level"], line["rows"], line["day"]) == ("info", 3, "2008-05-21")
     assert datetime.fromisoformat(line["at"]).tzinfo is not None
+
+
+def test_log_line_carries_the_exception_and_is_sent_to_standard_error(capsys):
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    try:
+        configure(logging.WARNING)
+        log = logging.getLogger("clearway_test")
+        log.info("not_said")
+        try:
+            raise ValueError("bad")  # noqa: TRY301
+        except ValueError:
+            log.exception("batch_failed", extra={"rows": 2})
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    said = capsys.readouterr()
+    line = json.loads(said.err)
+    assert (said.out, line["event"], line["level"], line["rows"]) == (
+        "",
+        "batch_failed",
+        "error",
+        2,
+    )
+    assert "ValueError: bad" in line["exception"]
+
+
+def test_asking_for_a_path_of_the_data_folder_makes_nothing(tmp_path):
+    folder = DataDir(tmp_path / "data")
+    places = {
+        folder.log_file, folder.broker, folder.lake, folder.gateways, folder.models,
+        folder.quality, folder.city, folder.airflow,
+    }  # fmt: skip
+    assert len(places) == 8
+    assert all(place.parent == folder.root for place in places)
+    assert not folder.root.exists()
 
 
 def test_silent_progress_says_nothing(capsys):

@@ -60,7 +60,8 @@ class KafkaLog:
     security
         TLS and SASL.
     timeout_s
-        How long one append or one question to the broker may take. [s]
+        How long the broker may take to answer. [s] An append that fails may take twice as long: the
+        producer is given time to settle what is on its way.
     """
 
     def __init__(
@@ -134,7 +135,10 @@ class KafkaLog:
             try:
                 self._deliver(topic, messages)
             except kafka_errors.MessageSizeTooLargeError as error:
-                text = f"Kafka at {self._where} takes no message of this size: {_text(error)}"
+                # This producer would refuse the next message too, of whatever size.
+                self._drop_producer()
+                reason = _text(error)
+                text = f"Kafka at {self._where} takes no message of this size ({reason}): split it"
                 raise MessageTooLarge(text) from error
             except kafka_errors.KafkaError as error:
                 self._ensured.discard(topic)
