@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -185,25 +185,28 @@ def _log(data_dir: Path, *, given: str | None, embedded: bool, stage: Stage) -> 
     from clearway_broker.artifacts import install, kafka_version
     from clearway_broker.server import running_broker
 
-    try:
-        with stage("Kafka") as progress:
-            jars = install(os.environ, progress=progress)
-            broker = running_broker(DataDir(data_dir).broker, jars=jars)
-            started = broker.__enter__()
-            progress(1, 1, started.address)
-    except ClearwayError as error:
-        first_line = str(error).splitlines()[0].rstrip(":. ")
-        reason = f"Log: the embedded log (one SQLite file); no Kafka here, because {first_line}."
-        yield LogChoice(address=None, reason=reason)
-        return
-    reason = (
-        f"Log: a real Apache Kafka {kafka_version()} at {started.address}, "
-        "because this machine can run one; it ends with the chain."
-    )
-    try:
-        yield LogChoice(address=started.address, reason=reason)
-    finally:
-        broker.__exit__(None, None, None)
+    with ExitStack() as running:
+        try:
+            with stage("Kafka") as progress:
+                jars = install(os.environ, progress=progress)
+                broker = running.enter_context(running_broker(DataDir(data_dir).broker, jars=jars))
+                progress(1, 1, broker.address)
+            choice = LogChoice(
+                address=broker.address,
+                reason=f"Log: a real Apache Kafka {kafka_version()} at {broker.address}, because "
+                "this machine can run one; it ends with the chain.",
+            )
+        except ClearwayError as error:
+            choice = LogChoice(
+                address=None,
+                reason="Log: the embedded log (one SQLite file); no Kafka here, because "
+                f"{_first_line(error)}.",
+            )
+        yield choice
+
+
+def _first_line(error: ClearwayError) -> str:
+    return str(error).splitlines()[0].rstrip(":. ")
 
 
 def _replay(data_dir: Path, choice: LogChoice, stage: Stage) -> dict[str, GatewayAccount]:
@@ -232,8 +235,7 @@ def _through_airflow(data_dir: Path, choice: LogChoice, progress: Progress) -> t
     try:
         outcomes = run_chain(data_dir, log_address=choice.address, progress=progress)
     except ClearwayError as error:
-        first_line = str(error).splitlines()[0].rstrip(":. ")
-        return False, f"Airflow: not used ({first_line}). {again}"
+        return False, f"Airflow: not used ({_first_line(error)}). {again}"
     failed = [f"{o.dag_id}.{o.task_id}" for o in outcomes if o.state in {"failed", "up_for_retry"}]
     if failed:
         log = DataDir(data_dir).airflow / "chain.log"

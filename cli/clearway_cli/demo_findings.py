@@ -158,8 +158,9 @@ def _traffic(lake: Lake, city: City) -> Traffic:
         lake, "congestion", resolution=RESOLUTION, window_minutes=WINDOW_MINUTES, version=version
     ).select(key)
     shown = rows.join(public.collect(), on=key, how="semi")
-    # The first window is left out: fleets are still setting out.
-    by_window = _speeds(rows, "window_start").sort("window_start").slice(1)
+    # As on the map: over the cells that may be shown. The first window is left out: the fleets are
+    # still setting out.
+    by_window = _speeds(shown, "window_start").sort("window_start").slice(1)
     peak = by_window.sort("kmh").row(0, named=True)
     before = by_window.filter(pl.col("window_start") <= peak["window_start"])
     quiet = before.sort("kmh").row(-1, named=True)
@@ -272,7 +273,7 @@ def _traffic_lines(findings: Findings) -> list[str]:
         (
             f"City speed:    {t.quiet_kmh:.1f} km/h at {_clock(t.quiet_at, zone)}, "
             f"{t.peak_kmh:.1f} at {_clock(t.peak_at, zone)}; free flow {t.free_flow_kmh:.1f}, so a trip takes "  # noqa: E501
-            f"{longer:.1f} times as long"
+            f"{longer:.2f} times as long"
         ),
         f"Worst areas:   {worst} km/h at {_clock(t.peak_at, zone)}",
     ]
