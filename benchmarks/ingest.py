@@ -3,8 +3,9 @@
     python benchmarks/ingest.py --data FOLDER [--out benchmarks/results/ingest.json]
 
 FOLDER holds ``gps/sf_cabspotting``. The day lies in an embedded log as a gateway sends it, 1,000
-fixes a message. Both contenders decode it, check every rule of the contract, leave out what has arrived
-before and write the same Delta table, each in a process of its own (so that peak memory is its own).
+fixes a message. Both contenders decode it, check every rule of the contract, leave out what has
+arrived before and write the same Delta table, each in a process of its own (so that peak memory is
+its own).
 The plain one handles each record as a dictionary and writes 200,000 at a time; it keeps no offsets,
 so a crash would cost it what Clearway's commits prevent. On a busy machine compare CPU seconds.
 """

@@ -13,7 +13,7 @@ import pytest
 import typer
 from clearway_cli.commands.ingest import register
 from clearway_core.data_dir import DataDir
-from clearway_core.errors import SourceUnavailable, UsageError
+from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_ingest import jobs, upkeep
@@ -135,6 +135,25 @@ def test_third_parties_are_known_by_key_across_messages_and_partitions(lake, log
     assert account.is_closed()
 
 
+def test_sensor_records_of_third_parties_are_known_by_sensor_and_time(lake, log):
+    record = {
+        "sensor": "station-1",
+        "sensor_model": "reference",
+        "observed_at": "2026-01-15T00:00:00+07:00",
+        "lon_deg": 100.5,
+        "lat_deg": 13.75,
+        "pm2_5_ugm3": 35.5,
+    }
+    same_moment = {**record, "observed_at": "2026-01-14T17:00:00Z", "pm2_5_ugm3": 36.0}
+    later = {**record, "observed_at": "2026-01-15T01:00:00+07:00"}
+    log.append(AIR_TOPIC, [third_party(record, contract="air_reading/1")])
+    assert ingest(lake, log).stored == {"air_readings": 1}
+    log.append(AIR_TOPIC, [third_party([same_moment, later], contract="air_reading/1")])
+    account = ingest(lake, log)
+    assert account.stored == {"air_readings": 1}
+    assert account.duplicates == 1
+
+
 def test_a_fix_by_gateway_and_by_third_party_is_stored_by_whoever_comes_first(lake, log):
     log.append(GPS_TOPIC, [gps("gw-1", 1, [0]), third_party(fix("gw-1", 1, 0), key=b"gw-1")])
     account = ingest(lake, log)
@@ -156,6 +175,21 @@ def test_many_small_commits_are_joined_and_nothing_changes(tmp_path, lake, log, 
     ends = log.end_offsets(GPS_TOPIC)
     assert {sink.held("gps_pings", where) for where in ends} == {0, 24}
     assert ingest(lake, log).messages == 0
+
+
+def test_a_compaction_that_meets_another_process_is_left_for_later(lake, log, monkeypatch):
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(5))])
+    ingest(lake, log)
+    sink = Sink(lake, log.identity(), {})
+
+    def conflict():
+        message = "another process rewrote the same files"
+        raise TableConflict(message)
+
+    monkeypatch.setattr(sink.table("gps_pings"), "compact", conflict)
+    joined = upkeep.compact_tables(sink, many=1)
+    assert "gps_pings" not in joined
+    assert "received_ranges" in joined
 
 
 def test_an_empty_log_is_no_fault(lake, log):
