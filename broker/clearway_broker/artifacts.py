@@ -120,7 +120,11 @@ def install(
         )
         raise MissingDependency(message)
     progress(0, 1, f"Kafka {kafka_version()}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the cache folder cannot be made: {error}. Choose another with --jars."
+        raise ClearwayError(message) from error
     # In a folder beside it, so that an interrupted install leaves nothing that looks complete.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kafka-") as scratch:
         fetched = Path(scratch) / "jars"

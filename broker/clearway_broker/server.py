@@ -124,9 +124,13 @@ class Broker:
                 "Choose another with --port."
             )
             raise ClearwayError(message)
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        with self._locked() as lock:
-            self._launch(lock)
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            with self._locked() as lock:
+                self._launch(lock)
+        except OSError as error:
+            message = f"the broker cannot use {self.data_dir}: {error}. Check the data folder."
+            raise ClearwayError(message) from error
         try:
             self._wait()
         except BaseException:

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from clearway_broker.artifacts import verify
 from clearway_broker.jobs import status
 from clearway_core.stream.address import open_log
 from clearway_core.stream.log import Message
@@ -61,3 +63,13 @@ def test_status_says_what_is_there(kafka, tmp_path):
     assert found["problems"] == []
     assert found["address"] is None
     assert "version" in found["java"]
+
+
+def test_install_says_where_the_verified_jars_are(kafka):
+    del kafka
+    answer = subprocess.run(
+        broker_command("install", "--json"), capture_output=True, text=True, check=True
+    )
+    found = json.loads(answer.stdout)
+    verify(Path(found["jars"]))
+    assert found["kafka_version"] in found["jars"]

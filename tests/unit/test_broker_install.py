@@ -191,6 +191,15 @@ def test_folder_that_cannot_be_formatted_is_an_error(tmp_path, jars):
         Broker(tmp_path / "data", jars, Java(home / "bin" / "java", home, 21)).start()
 
 
+def test_folders_that_cannot_be_made_are_named(tmp_path, jars):
+    (tmp_path / "file").touch()
+    home = tmp_path / "java"
+    with pytest.raises(ClearwayError, match="--jars"):
+        artifacts.install(environment(tmp_path, COPY % "two.jar"), tmp_path / "file" / "c" / "jars")
+    with pytest.raises(ClearwayError, match="Check the data folder"):
+        Broker(tmp_path / "file" / "d", jars, Java(home / "bin" / "java", home, 21)).start()
+
+
 def test_free_ports_can_be_listened_on():
     with socket.create_server(("127.0.0.1", free_port())):
         pass
