@@ -84,6 +84,14 @@ def write_pack(plan: Plan, results: Path, folder: Path, *, seed: int) -> None:
     seed
         Of the choice of counting sites.
     """
+    write_drawn_files(plan, folder)
+    counts = list(_counts(plan, results, seed))
+    _write_csv(folder / "traffic_counts.csv", _COUNT_HEADER, counts)
+    _write_csv(folder / "fleet.csv", ("emission_class", "share", "source"), _fleet(results))
+
+
+def write_drawn_files(plan: Plan, folder: Path) -> None:
+    """Write the files that need no simulation: settings, map, zone, people, sites, holidays."""
     (folder / "zones").mkdir(parents=True, exist_ok=True)
     _write_settings(plan, folder)
     _write_geojson(folder / "roads.geojson", _roads(plan))
@@ -91,9 +99,6 @@ def write_pack(plan: Plan, results: Path, folder: Path, *, seed: int) -> None:
     _write_geojson(folder / "areas.geojson", [_area(area) for area in AREAS])
     _write_geojson(folder / "corridors.geojson", _corridors(plan))
     _write_geojson(folder / "zones" / "centre.geojson", [_zone()])
-    counts = list(_counts(plan, results, seed))
-    _write_csv(folder / "traffic_counts.csv", _COUNT_HEADER, counts)
-    _write_csv(folder / "fleet.csv", ("emission_class", "share", "source"), _fleet(results))
     people = [(a.name, a.population, a.income, SYNTHETIC) for a in AREAS]
     header = ("area", "population", "income_per_person", "source")
     _write_csv(folder / "population.csv", header, people)
