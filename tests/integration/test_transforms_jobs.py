@@ -116,6 +116,27 @@ def test_only_the_days_that_were_asked_for_are_read_again(tmp_path):
     assert held.height == 4
 
 
+def test_building_an_old_day_again_does_not_turn_free_flow_back(tmp_path):
+    lake = Lake(tmp_path)
+    pings.store(lake, pl.concat([fleet(), fleet(start=LATE_EVENING - timedelta(days=5))]))
+    jobs.build_congestion(lake)
+    before = everything(lake)["free_flow"]
+    old = LATE_EVENING - timedelta(days=5)
+    jobs.build_congestion(lake, time_from=old, time_to=old + timedelta(minutes=1))
+    assert_frame_equal(everything(lake)["free_flow"], before, check_exact=True)
+
+
+def test_fixes_that_say_nothing_give_empty_tables_and_a_full_account(tmp_path):
+    lake = Lake(tmp_path)
+    pings.store(lake, pings.drive(speeds_kmh=[]))
+    account = jobs.build_congestion(lake)
+    assert (account.n_fixes, account.n_kept, account.n_rows) == (1, 1, 0)
+    assert account.city_mean_kmh is None
+    assert lake.table("congestion").scan().collect().is_empty()
+    with pytest.raises(InsufficientData, match="clearway build congestion"):
+        released(lake)
+
+
 def test_nothing_of_a_drive_across_midnight_is_lost(tmp_path):
     lake = Lake(tmp_path)
     pings.store(lake, fleet(1, hours=1))

@@ -280,8 +280,7 @@ def _build_cells(lake: Lake, product: Product, *, days: Sequence[date]) -> None:
     sums = product.scan(lake, "cell_travel", days).collect()
     speed = finished(speeds.cell_speed(sums.lazy(), parameters), "cell_speed", product).collect()
     _replace(lake, "cell_speed", speed.lazy(), product=product, days=days)
-    back = {max(days) - timedelta(days=step) for step in range(parameters.look_back_days)}
-    look_back = product.scan(lake, "cell_travel", sorted(back | set(days)))
+    look_back = product.scan(lake, "cell_travel", _look_back(lake, product, parameters))
     reference = free_flow_rows(look_back, product, parameters).collect()
     lake.table("free_flow").replace(
         reference,
@@ -289,6 +288,18 @@ def _build_cells(lake: Lake, product: Product, *, days: Sequence[date]) -> None:
     )
     congested = indices.congestion(speed.lazy(), reference.lazy())
     _replace(lake, "congestion", congested, product=product, days=days)
+
+
+def _look_back(lake: Lake, product: Product, parameters: CongestionParameters) -> list[date]:
+    """Return the days up to the newest of the product, whichever days were built just now."""
+    held = tables.window_days(
+        lake.table("cell_travel"),
+        resolution=product.resolution,
+        window_minutes=product.window_minutes,
+    )
+    if not held:
+        return []
+    return [day for day in held if (held[-1] - day).days < parameters.look_back_days]
 
 
 def _replace(
