@@ -64,7 +64,7 @@ def create_app(
     for subject in (meta, congestion, air, proposals):
         app.include_router(subject.router(site))
     for route, page in _PAGES.items():
-        app.add_api_route(route, _page(page), methods=["GET"], include_in_schema=False)
+        app.add_api_route(route, _page(page), methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_ABOVE_BYTES)
     app.add_middleware(KnownHosts, names=host_names, loopback_only=internal)

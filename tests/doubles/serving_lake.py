@@ -64,7 +64,7 @@ def rows(window_minutes: int = 15, resolution: int = 9) -> pl.DataFrame:
     return pl.DataFrame(made, schema_overrides={"h3_cell": pl.UInt64})
 
 
-def _sums(congestion: pl.DataFrame) -> pl.DataFrame:
+def sums(congestion: pl.DataFrame) -> pl.DataFrame:
     """Return `cell_travel` of the same cells and windows."""
     duration_ms = pl.col("n_vehicles") * 60_000
     share = pl.when(pl.col("h3_cell") == DOMINATED_CELL).then(0.9).otherwise(0.2)
@@ -165,7 +165,7 @@ def fill(lake: Lake) -> Lake:
     """Write congestion and air into an empty lake, and note that both passed their gate."""
     congestion = rows()
     lake.table("congestion").append(congestion)
-    lake.table("cell_travel").append(_sums(congestion))
+    lake.table("cell_travel").append(sums(congestion))
     lake.table("air_hourly").append(air_rows())
     passed(lake, "congestion")
     passed(lake, "air_hourly")

@@ -18,7 +18,7 @@ from clearway_core.lake import Lake
 from clearway_models.jobs import decide, propose_charge
 from clearway_serving.app import create_app
 from doubles import serving_lake
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -32,8 +32,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 READY = "body[data-ready='true']"
 
 
@@ -63,7 +63,7 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
     path = os.environ.get("CLEARWAY_CHROMIUM") or shutil.which("chromium")
     if path is None:
         reason = "no Chromium here; install one, or set CLEARWAY_CHROMIUM"
@@ -72,7 +72,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-        yield opened
+        yield opened.new_context()  # one for all tests: the libraries are fetched once
         opened.close()
 
 
@@ -126,8 +126,9 @@ def internal_origin(lake: Lake, city: City) -> Iterator[str]:
     yield from serving(create_app(lake, city=city, internal=True))
 
 
-def opened(browser: Browser, origin: str, path: str, size: dict[str, int]) -> Iterator[Visit]:
-    page = browser.new_page(viewport=size)  # type: ignore[arg-type]
+def opened(browser: BrowserContext, origin: str, path: str, size: ViewportSize) -> Iterator[Visit]:
+    page = browser.new_page()
+    page.set_viewport_size(size)
     visit = Visit(page, origin)
     visit.watch()
     page.goto(origin + path)
@@ -140,12 +141,12 @@ def opened(browser: Browser, origin: str, path: str, size: dict[str, int]) -> It
 
 
 @pytest.fixture
-def map_page(browser: Browser, origin: str) -> Iterator[Visit]:
+def map_page(browser: BrowserContext, origin: str) -> Iterator[Visit]:
     yield from opened(browser, origin, "/", DESKTOP)
 
 
 @pytest.fixture
-def proposal_page(browser: Browser, origin: str, lake: Lake) -> Iterator[Visit]:
+def proposal_page(browser: BrowserContext, origin: str, lake: Lake) -> Iterator[Visit]:
     proposal_id = lake.table("charge_proposals").scan().collect()["proposal_id"][0]
     yield from opened(browser, origin, f"/proposals/{proposal_id}", DESKTOP)
 
@@ -319,7 +320,7 @@ def test_unverified_parameters_are_marked(proposal_page: Visit, lake: Lake) -> N
 
 
 def test_a_decision_appears_on_the_page_without_the_persons_name(
-    browser: Browser, folder: Path, city: City, lake: Lake
+    browser: BrowserContext, folder: Path, city: City, lake: Lake
 ) -> None:
     copy = folder / "decided"
     shutil.copytree(folder / "lake", copy)
@@ -336,7 +337,7 @@ def test_a_decision_appears_on_the_page_without_the_persons_name(
 
 
 def test_the_internal_view_says_so_in_red_and_shows_more(
-    browser: Browser, internal_origin: str
+    browser: BrowserContext, internal_origin: str
 ) -> None:
     for visit in opened(browser, internal_origin, "/", DESKTOP):
         page = visit.page
@@ -348,8 +349,25 @@ def test_the_internal_view_says_so_in_red_and_shows_more(
         assert page.locator("#cell-table tbody tr").count() == 1
 
 
+def test_another_cell_size_can_be_chosen(
+    browser: BrowserContext, tmp_path: Path, city: City
+) -> None:
+    lake = serving_lake.fill(Lake(tmp_path / "lake"))
+    lake.table("congestion").append(serving_lake.rows(window_minutes=60))
+    lake.table("cell_travel").append(serving_lake.sums(serving_lake.rows(window_minutes=60)))
+    serving_lake.passed(lake, "congestion")
+
+    for origin in serving(create_app(lake, city=city)):
+        for visit in opened(browser, origin, "/", DESKTOP):
+            page = visit.page
+            assert "60 min" in page.locator("#product option").first.inner_text()
+            page.locator("#product").select_option(label="Resolution 9, 15 min")
+            page.locator("#now-time", has_text="08:15").wait_for()
+            assert page.locator("#now-time").inner_text() == "08:15\u201308:30"
+
+
 def test_before_the_gate_the_page_says_why_it_is_empty(
-    browser: Browser, tmp_path: Path, city: City
+    browser: BrowserContext, tmp_path: Path, city: City
 ) -> None:
     lake = Lake(tmp_path / "lake")
     lake.table("congestion").append(serving_lake.rows())
@@ -360,13 +378,13 @@ def test_before_the_gate_the_page_says_why_it_is_empty(
 
 
 @pytest.mark.parametrize("path", ["/", "/proposals"])
-def test_nothing_is_wider_than_a_phone(browser: Browser, origin: str, path: str) -> None:
+def test_nothing_is_wider_than_a_phone(browser: BrowserContext, origin: str, path: str) -> None:
     for visit in opened(browser, origin, path, PHONE):
         width = visit.page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"]
 
 
-def test_the_city_without_a_pack_still_has_a_map(browser: Browser, lake: Lake) -> None:
+def test_the_city_without_a_pack_still_has_a_map(browser: BrowserContext, lake: Lake) -> None:
     for origin in serving(create_app(lake)):
         for visit in opened(browser, origin, "/", DESKTOP):
             assert visit.page.locator("#now-time").inner_text() == "01:15\u201301:30", "UTC"

@@ -13,7 +13,7 @@ from clearway_serving.app import create_app
 from doubles import serving_lake
 from doubles.serving_client import Client
 
-DAY = {"date": "2026-01-15", "resolution": 9, "window_minutes": 15}
+DAY: dict[str, str | int] = {"date": "2026-01-15", "resolution": 9, "window_minutes": 15}
 FEW = cell_text(serving_lake.FEW_VEHICLES_CELL)
 DOMINATED = cell_text(serving_lake.DOMINATED_CELL)
 
@@ -181,6 +181,21 @@ def test_a_rebuilt_table_is_shown_without_a_restart(tmp_path: Path) -> None:
 
     gain = after["values"]["space_mean_kmh"][0] - before["values"]["space_mean_kmh"][0]
     assert gain == pytest.approx(1.0)
+
+
+def test_the_pages_reach_back_one_month_and_no_further(tmp_path: Path) -> None:
+    lake = serving_lake.fill(Lake(tmp_path / "lake"))
+    long_ago = serving_lake.rows().with_columns(
+        pl.col("window_start").dt.offset_by("-40d"), pl.col("window_date").dt.offset_by("-40d")
+    )
+    lake.table("congestion").append(long_ago)
+    lake.table("cell_travel").append(serving_lake.sums(long_ago))
+    serving_lake.passed(lake, "congestion")
+
+    meta = Client(create_app(lake)).get("/api/meta").json()
+
+    (product,) = meta["congestion"]["products"]
+    assert product["dates"] == ["2026-01-14", "2026-01-15"]
 
 
 def test_the_base_map_is_the_city_packs_own(client: Client, internal: Client) -> None:

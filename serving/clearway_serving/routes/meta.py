@@ -20,7 +20,7 @@ def router(site: Site) -> APIRouter:
     """Return the routes of the site's own description."""
     routes = APIRouter(tags=["meta"])
 
-    @routes.get("/healthz")
+    @routes.api_route("/healthz", methods=["GET", "HEAD"])
     def healthz() -> Response:
         """Say that the server answers; it reads nothing."""
         return json_answer({"status": "ok"})

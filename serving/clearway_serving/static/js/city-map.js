@@ -82,6 +82,32 @@ const style = (base) => ({
   ],
 });
 
+/**
+ * Write area names on the map; a name that would cover an earlier one is left out at that zoom.
+ * @param {any} map
+ * @param {BaseMap['areas']} areas
+ */
+function placeNames(map, areas) {
+  const labels = areas.map(({ name, lon_deg: lon, lat_deg: lat }) => {
+    const label = element('div', { class: 'area-name', 'aria-hidden': 'true', text: name });
+    new maplibregl.Marker({ element: label }).setLngLat([lon, lat]).addTo(map);
+    return label;
+  });
+  const declutter = () => {
+    /** @type {DOMRect[]} */ const taken = [];
+    for (const label of labels) {
+      const box = label.getBoundingClientRect();
+      const free = !taken.some((other) => box.left < other.right && other.left < box.right
+        && box.top < other.bottom && other.top < box.bottom);
+      label.classList.toggle('is-covered', !free);
+      if (free) taken.push(box);
+    }
+  };
+  map.on('moveend', declutter);
+  map.on('resize', declutter);
+  map.on('load', declutter);
+}
+
 export class CityMap {
   /**
    * @param {HTMLElement} container
@@ -109,10 +135,7 @@ export class CityMap {
     /** @type {string|null} */ this.chosen = null;
     /** @type {string|null} */ this.pointed = null;
     /** @type {any[]} */ this.markers = [];
-    for (const { name, lon_deg: lon, lat_deg: lat } of base.areas) {
-      const label = element('div', { class: 'area-name', 'aria-hidden': 'true', text: name });
-      new maplibregl.Marker({ element: label }).setLngLat([lon, lat]).addTo(this.map);
-    }
+    placeNames(this.map, base.areas);
     this.loaded = new Promise((resolve) => { this.map.on('load', resolve); });
   }
 

@@ -38,22 +38,42 @@ class MapPage {
   async start() {
     await this.map.ready();
     drawLegend(this.scale);
-    drawMethod(this.meta, this.product, this.clock);
+    this.offerProducts();
     this.map.onPick((cell) => this.pick(cell));
     startTabs(() => { this.forget(); this.drawPanel(); });
     byId('search').addEventListener('input', () => this.drawPanel());
     byId('measure').addEventListener('change', (event) => this.measure(/** @type {any} */ (event.target).value));
-    const dates = byId('date');
-    dates.replaceChildren(...this.product.dates.map((/** @type {string} */ date) =>
-      element('option', { value: date, text: CityClock.day(date) })));
-    dates.value = this.product.dates.at(-1);
-    dates.addEventListener('change', () => this.load(dates.value));
+    byId('date').addEventListener('change', () => this.load(byId('date').value));
     for (const [event, done] of [['pointerover', 'pointerout'], ['focusin', 'focusout']]) {
       byId('panel').addEventListener(event, (e) => this.map.point(cellOf(e.target)));
       byId('panel').addEventListener(done, () => this.map.point(null));
     }
     document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && this.detail) this.close(); });
-    await Promise.all([this.load(dates.value), drawProposalCard()]);
+    await Promise.all([this.chooseProduct(this.product), drawProposalCard()]);
+  }
+
+  /** Offer a choice of cell size and window where there is one. */
+  offerProducts() {
+    const { products } = this.meta.congestion;
+    const choice = byId('product');
+    choice.replaceChildren(...products.map((/** @type {any} */ p, /** @type {number} */ n) =>
+      element('option', { value: n, text: `Resolution ${p.resolution}, ${p.window_minutes} min` })));
+    choice.hidden = products.length < 2;
+    choice.addEventListener('change', () => this.chooseProduct(products[Number(choice.value)]));
+  }
+
+  /** @param {any} product One of /api/meta's. */
+  async chooseProduct(product) {
+    this.close();
+    this.product = product;
+    this.day = null;
+    drawMethod(this.meta, product, this.clock);
+    const dates = byId('date');
+    const wanted = dates.value;
+    dates.replaceChildren(...product.dates.map((/** @type {string} */ date) =>
+      element('option', { value: date, text: CityClock.day(date) })));
+    dates.value = product.dates.includes(wanted) ? wanted : product.dates.at(-1);
+    await this.load(dates.value);
   }
 
   /** @param {string} date Local day. */
@@ -120,10 +140,11 @@ class MapPage {
   }
 
   close() {
+    const held = this.detail !== null;
     this.forget();
     showView('overview');
     this.drawPanel();
-    byId('tab-overview').focus();
+    if (held) byId('tab-overview').focus();
   }
 }
 

@@ -21,7 +21,7 @@ export class Money {
 
   /** @param {number} amount In minor units. @returns {string} "0.0024", two significant digits. */
   precise(amount) {
-    return new Intl.NumberFormat('en-GB', { maximumSignificantDigits: 2 }).format(amount / this.minor).replace('-', '−');
+    return new Intl.NumberFormat('en-GB', { minimumSignificantDigits: 2, maximumSignificantDigits: 2 }).format(amount / this.minor).replace('-', '−');
   }
 
   get digits() { return Math.round(Math.log10(this.minor)); }

@@ -10,7 +10,7 @@ const STATUS_ORDER = ['unverified', 'design', 'computed', 'verified'];
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** @param {string} name "free_flow_look_back" */
-const words = (name) => capital(name.replaceAll('_', ' '));
+const words = (name) => capital(name.replaceAll('pm2_5', 'PM2.5').replaceAll('nox', 'NOₓ').replaceAll('_', ' '));
 
 /**
  * @param {any[]} missing
