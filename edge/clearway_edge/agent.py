@@ -104,8 +104,11 @@ class Agent:
                 self._outbox.expire()
                 self._keys.destroy_expired()
                 self._report()
-        for reader in readers:
-            reader.join()
+        while any(reader.is_alive() for reader in readers):
+            # A reader may wait for room in the queue: it gets some until it has ended.
+            self.commit(self._drained())
+            for reader in readers:
+                reader.join(_READ_TIMEOUT_S)
         self.commit(self._drained())
         self._report()
         log.info("gateway_stopped", extra={"gateway": self._settings.name})

@@ -15,6 +15,9 @@ UNPARSABLE = "unparsable_observed_at"
 NONEXISTENT = "nonexistent_local_time"
 AMBIGUOUS = "ambiguous_local_time"
 
+_MAX_MS = 1 << 60
+"""No instant: the wire carries 64 bits, and 37 million years are no time of a fix."""
+
 Instant = int | str
 """Milliseconds since 1970, or the reason why there is none."""
 
@@ -52,9 +55,12 @@ def read_times(rule: TimeRule, values: Sequence[object]) -> list[Instant]:
 
 def _scaled(values: Sequence[object], scale: int, origin_ms: int) -> list[Instant]:
     try:
-        return [int(value) * scale + origin_ms for value in cast("Sequence[str]", values)]
+        instants = [int(value) * scale + origin_ms for value in cast("Sequence[str]", values)]
     except (TypeError, ValueError):
         return [_number(value, scale, origin_ms) for value in values]
+    if instants and max(map(abs, instants)) > _MAX_MS:
+        return [instant if abs(instant) <= _MAX_MS else UNPARSABLE for instant in instants]
+    return cast("list[Instant]", instants)
 
 
 def _number(value: object, scale: int, origin_ms: int) -> Instant:
@@ -62,7 +68,9 @@ def _number(value: object, scale: int, origin_ms: int) -> Instant:
         number = float(cast("str", value))
     except (TypeError, ValueError):
         return UNPARSABLE
-    return round(number * scale) + origin_ms if isfinite(number) else UNPARSABLE
+    if not isfinite(number) or abs(number) * scale > _MAX_MS:
+        return UNPARSABLE
+    return round(number * scale) + origin_ms
 
 
 def _parser(rule: TimeRule) -> Callable[[object], Instant]:

@@ -1,4 +1,4 @@
-"""Fakes of the gateway's tests: a clock that is turned, logs that refuse, files that are written."""
+"""Fakes of the gateway's tests: a clock that is turned, a log that refuses, files."""
 
 from __future__ import annotations
 

@@ -18,9 +18,13 @@ from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER
 from clearway_edge import jobs
 from clearway_edge.agent import FLAG_CLOCK, NO_ROOM, Agent
 from clearway_edge.forwarder import LONGEST_BACKOFF_S, Forwarder
+from clearway_edge.gateway_dir import gateway_dir
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.outbox import MESSAGE_TOO_LARGE, Bounds, Parcel, Stream, WhenFull
+from clearway_edge.pacing import AtOnce
 from clearway_edge.privacy import KeyRing
+from clearway_edge.profile_reading import read_profile
+from clearway_edge.replaying import Replay
 from clearway_edge.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
 from doubles.edge_doubles import MemoryLog, TurnableClock, profile_file, write_csv
@@ -238,8 +242,10 @@ def test_all_faults_of_settings_are_told_at_once(tmp_path):
     file.write_text(
         '[gateway]\nname = "GW 1"\ntime_zone = "Mars/Base"\n[log]\naddress = "broker:9092"\n'
         '[outbox]\nkind = "tape"\n'
-        '[[source]]\nkind = "nmea"\nserial = "/dev/x"\ntcp = "nowhere"\nprovider = "F"\nvehicle = ""\n'
-        '[[source]]\nkind = "pms5003"\nname = "nmea"\nserial = "/dev/y"\nsensor = "s"\nlon_deg = 200\n'
+        '[[source]]\nkind = "nmea"\nserial = "/dev/x"\ntcp = "nowhere"\n'
+        'provider = "F"\nvehicle = ""\n'
+        '[[source]]\nkind = "pms5003"\nname = "nmea"\nserial = "/dev/y"\n'
+        'sensor = "s"\nlon_deg = 200\n'
     )
     with pytest.raises(SettingsError) as caught:
         jobs.check(file)
@@ -321,11 +327,6 @@ def test_wrong_use_exits_with_two(tmp_path):
 
 
 def test_outbox_that_takes_nothing_ends_a_replay_with_what_it_read(tmp_path):
-    from clearway_edge.gateway_dir import gateway_dir
-    from clearway_edge.pacing import AtOnce
-    from clearway_edge.profile_reading import read_profile
-    from clearway_edge.replaying import Replay
-
     file = write_csv(
         tmp_path / "f.csv", [f"v{i},{1_768_440_000 + i},100.{i},13.7" for i in range(20_000)]
     )

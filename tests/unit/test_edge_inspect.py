@@ -6,14 +6,13 @@ import json
 import tomllib
 
 import pytest
-from doubles.edge_doubles import write_archive, write_csv
-
 from clearway_core.errors import SettingsError, SourceUnavailable
 from clearway_edge import jobs
 from clearway_edge.inspection.inspect_file import inspect_file
 from clearway_edge.inspection.sample import around_vehicle
 from clearway_edge.inspection.zones import propose_zones
 from clearway_edge.profile_reading import read_profile
+from doubles.edge_doubles import write_archive, write_csv
 
 T0 = 1_768_440_000
 
@@ -146,7 +145,7 @@ def test_header_only_file_is_drafted_by_its_names(tmp_path):
 def test_file_that_shows_no_table_is_refused_with_a_reason(tmp_path, content):
     file = tmp_path / "f"
     file.write_bytes(content)
-    with pytest.raises(SourceUnavailable, match="shows no table|broken"):
+    with pytest.raises(SourceUnavailable, match=r"shows no table|broken"):
         inspect_file(file)
 
 

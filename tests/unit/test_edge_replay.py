@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 from clearway_core.datum import wgs84_to_gcj02
-from clearway_core.errors import SettingsError, UsageError
+from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_edge import jobs
+from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.profile import find_profile, shipped_profiles
+from clearway_edge.profile_reading import read_profile
 from doubles.edge_doubles import (
     CAR_PROFILE,
     TurnableClock,
@@ -129,15 +132,46 @@ def test_header_without_a_mapped_column_is_wrong_use(tmp_path):
         one(tmp_path, ["a,1,2"], header="vehicle,at,lon")
 
 
+def test_record_in_the_place_of_the_header_is_not_repeated_in_the_error(tmp_path):
+    with pytest.raises(UsageError, match="seems to have no header") as caught:
+        one(tmp_path, [], header=f"cab-77,{T0},100.5,13.7")
+    assert "cab-77" not in str(caught.value)
+
+
+def test_doubled_column_is_wrong_use(tmp_path):
+    with pytest.raises(UsageError, match="more than once"):
+        one(tmp_path, ["a,1,2,3,4"], header="vehicle,at,lon,lat,lon")
+
+
+def test_broken_parquet_is_told_without_a_traceback(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = 20_000
+    table = pyarrow.table(
+        {
+            "vehicle": [f"v{i}" for i in range(rows)],
+            "at": [T0 + i for i in range(rows)],
+            "lon": [100.5] * rows,
+            "lat": [13.7 + i / 1e6 for i in range(rows)],
+        }
+    )
+    file = tmp_path / "f.parquet"
+    parquet.write_table(table, file, compression="none")
+    data = bytearray(file.read_bytes())
+    data[2000:60_000] = bytes(58_000)
+    file.write_bytes(data)
+    profile = profile_file(tmp_path, CAR_PROFILE.replace('kind = "csv"', 'kind = "parquet"'))
+    account = replay([file], profile, tmp_path)
+    assert not account.complete
+    assert account.read == account.delivered + sum(account.dropped.values())
+
+
 def test_missing_file_is_wrong_use_before_anything_is_read(tmp_path):
     with pytest.raises(UsageError, match="check the paths"):
         replay([tmp_path / "none.csv"], profile_file(tmp_path), tmp_path)
 
 
 def test_two_processes_cannot_be_one_gateway(tmp_path):
-    from clearway_core.errors import SourceUnavailable
-    from clearway_edge.gateway_dir import gateway_dir
-
     with (
         gateway_dir(tmp_path / "data", "replay").owned(),
         pytest.raises(SourceUnavailable, match="another process runs"),
@@ -145,12 +179,17 @@ def test_two_processes_cannot_be_one_gateway(tmp_path):
         one(tmp_path, [f"v,{T0},100.5,13.7"])
 
 
+ARCHIVE = CAR_PROFILE.replace('column = "vehicle"\n', "").replace(
+    'kind = "csv"',
+    """kind = "archive"
+member_pattern = 'cab_(?P<vehicle>[^/]+)\\.txt'
+separator = "whitespace"
+columns = ["lat", "lon", "at"]""",
+)
+
+
 def test_archive_takes_the_vehicle_from_the_member_and_numbers_through(tmp_path):
-    profile = profile_file(
-        tmp_path,
-        CAR_PROFILE.replace('kind = "csv"', "kind = \"archive\"\nmember_pattern = 'cab_(?P<vehicle>[^/]+)\\.txt'"
-        '\nseparator = "whitespace"\ncolumns = ["lat", "lon", "at"]').replace('column = "vehicle"\n', ""),
-    )  # fmt: skip
+    profile = profile_file(tmp_path, ARCHIVE)
     file = write_archive(
         tmp_path / "a.tar.gz",
         {
@@ -167,11 +206,7 @@ def test_archive_takes_the_vehicle_from_the_member_and_numbers_through(tmp_path)
 
 
 def test_archive_without_a_matching_member_is_wrong_use(tmp_path):
-    profile = profile_file(
-        tmp_path,
-        CAR_PROFILE.replace('kind = "csv"', "kind = \"archive\"\nmember_pattern = '(?P<vehicle>zzz)'")
-        .replace('column = "vehicle"\n', ""),
-    )  # fmt: skip
+    profile = profile_file(tmp_path, ARCHIVE)
     file = write_archive(tmp_path / "a.tar.gz", {"x.csv": "lon,lat,at\n"})
     with pytest.raises(UsageError, match="no member files"):
         replay([file], profile, tmp_path)
@@ -381,9 +416,6 @@ def test_unknown_profile_lists_the_shipped_ones(tmp_path):
 
 
 def test_every_shipped_profile_is_good():
-    from clearway_edge.profile import find_profile, shipped_profiles
-    from clearway_edge.profile_reading import read_profile
-
     names = set(shipped_profiles())
     assert {"austin", "demo_city", "demo_city_air", "san_francisco", "sumo"} <= names
     for name in names:

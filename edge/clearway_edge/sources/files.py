@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
 
@@ -17,6 +17,9 @@ from clearway_edge.profile import FileFormat, FileKind, SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
 from clearway_edge.sources.json_files import dig, json_document, json_lines
 from clearway_edge.sources.unzip import unzipped
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
 
 CHUNK_ROWS = 5000
 """Rows read at once. 5,000 fixes take 6-9 bytes each on the wire and about 5 MB while they are
@@ -171,7 +174,7 @@ class _Table:
         self._profile = profile
         self._layout = profile.format
         self._next_seq = 0
-        self._names: Sequence[str] = profile.format.columns
+        self._names: list[str] = list(profile.format.columns)
         self.place = place
         self.vehicle: str | None = None
 
@@ -193,14 +196,28 @@ class _Table:
             line += len(taken) + len(errors)
 
     def _check_names(self) -> None:
-        missing = [name for name in self._profile.source_columns if name not in self._names]
+        wanted = self._profile.source_columns
+        missing = [name for name in wanted if name not in self._names]
+        doubled = [name for name in wanted if self._names.count(name) > 1]
+        if doubled:
+            message = (
+                f"{self.place} has the columns {', '.join(doubled)} more than once: nobody can "
+                "tell which is meant; rename one in the file"
+            )
+            raise UsageError(message)
         if missing:
             message = (
                 f"{self.place} lacks the columns {', '.join(missing)} that "
-                f"{self._profile.file} maps; its header has {', '.join(self._names)}. "
+                f"{self._profile.file} maps; {self._shown_header()}. "
                 "`clearway inspect` drafts a profile for it."
             )
             raise UsageError(message)
+
+    def _shown_header(self) -> str:
+        # A first line with numbers is no header but a record, and could name a vehicle.
+        if any(any(letter.isdigit() for letter in name[:1]) for name in self._names):
+            return "its first line holds numbers, so it seems to have no header"
+        return f"its header has {', '.join(self._names)}"
 
     def chunks(self, part: _Part) -> Iterator[RawChunk]:
         """Yield the part as columns; lines of another width become faults."""
@@ -295,7 +312,8 @@ def _parquet_chunks(
         )
         raise UsageError(message)
     next_seq = 0
-    for batch in table.iter_batches(batch_size=rows, columns=tops, use_threads=False):
+    batches = table.iter_batches(batch_size=rows, columns=tops, use_threads=False)
+    for batch in _whole(batches, ArrowInvalid):
         seq = range(next_seq, next_seq + batch.num_rows)
         next_seq += batch.num_rows
         values = {name: batch.column(name).to_pylist() for name in tops}
@@ -306,6 +324,13 @@ def _parquet_chunks(
             for name in names
         }
         yield RawChunk(seq=seq, lines=seq, columns=columns, faults=(), place=f"{file}, rows")
+
+
+def _whole(batches: Iterator[RecordBatch], damaged: type[Exception]) -> Iterator[RecordBatch]:
+    try:
+        yield from batches
+    except damaged as error:
+        raise EOFError(str(error)) from error
 
 
 _READERS: dict[FileKind, Callable[..., Iterator[RawChunk]]] = {
