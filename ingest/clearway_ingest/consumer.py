@@ -111,15 +111,19 @@ class Consumer:
         if not wanted:
             return ()
         messages = self._log.read(wanted, timeout_s=timeout_s)
+        # Positions move at the very end: if anything fails on the way, the messages come again.
+        at, n_lost = dict(wanted), 0
         taken = []
         for message in messages:
             where = TopicPartition(message.topic, message.partition)
-            if message.offset > self._positions[where]:
-                self._jump(where, message.offset)
+            if message.offset > at[where]:
+                n_lost += self._lost_before(where, at[where], message.offset)
             if until is None or message.offset < until[where]:
                 taken.append(message)
-            self._positions[where] = message.offset + 1
+            at[where] = message.offset + 1
         self._watch(wanted, some=bool(messages), bounded=until is not None)
+        self._positions.update(at)
+        self.n_lost += n_lost
         return taken
 
     def _refuse_shorter(self, where: TopicPartition, end: int) -> None:
@@ -134,18 +138,17 @@ class Consumer:
 
     def _start(self, where: TopicPartition, first: int) -> None:
         position = self._committed.get(where, first)
-        self._positions[where] = position
         if position < first:
-            self._jump(where, first)
-            self._positions[where] = first
+            self.n_lost += self._lost_before(where, position, first)
+            position = first
+        self._positions[where] = position
         log_.debug("partition_assigned", extra={"partition": str(where), "position": position})
 
-    def _jump(self, where: TopicPartition, found: int) -> None:
-        """Take account of a gap; offsets that were never used (markers) are no loss."""
-        position = self._positions[where]
+    def _lost_before(self, where: TopicPartition, position: int, found: int) -> int:
+        """Return how many messages are gone; offsets that were never used (markers) are none."""
         first = self._log.first_offsets(where.topic).get(where, 0)
         if first <= position:
-            return
+            return 0
         count = min(first, found) - position
         message = (
             f"{where.topic} partition {where.partition}: expected offset {position}, the log's "
@@ -155,7 +158,7 @@ class Consumer:
         if self._lost is Lost.STOP:
             raise MessagesLost(message)
         log_.error("messages_lost", extra={"partition": str(where), "messages": count})
-        self.n_lost += count
+        return count
 
     def _watch(self, wanted: Mapping[TopicPartition, int], *, some: bool, bounded: bool) -> None:
         now_s = time.monotonic()

@@ -94,6 +94,25 @@ def test_messages_that_expire_while_reading_are_noticed(log):
         consumer.read(ends)
 
 
+def test_a_log_that_fails_while_a_gap_is_looked_into_gives_the_messages_again(log):
+    gappy = ExpiringLog(log, 0)
+    gappy.read = lambda positions, timeout_s=1.0: [
+        m for m in log.read(positions) if m.offset not in {1, 2}
+    ]
+    consumer = Consumer(gappy, WHOLE, committed={})
+    ends = consumer.assign()
+    answer, gappy.first_offsets = gappy.first_offsets, _no_answer
+    with pytest.raises(SourceUnavailable):
+        consumer.read(ends)
+    gappy.first_offsets = answer
+    assert [m.offset for m in consumer.read(ends)] == [0, 3, 4, 5]
+
+
+def _no_answer(topic):
+    message = "no answer"
+    raise SourceUnavailable(message)
+
+
 def test_unused_offsets_are_no_loss(log):
     # A broker that leaves numbers out (markers of transactions) still has its oldest message.
     gappy = ExpiringLog(log, 0)
