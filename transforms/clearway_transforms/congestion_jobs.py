@@ -164,7 +164,7 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
     time_from, time_to
         Only days that fixes in [from, to) can touch; None is without bound.
     progress
-        Told after each day and vehicle bucket.
+        Told after each day and vehicle bucket, then from the start again as cells are written.
 
     Raises
     ------
@@ -184,9 +184,7 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
         raise InsufficientData(message)
     counts = _build_vehicle_travel(lake, product, days=days, progress=progress)
     written = product.days_touched(list(days))
-    total = sum(map(len, days.values()))
-    progress(total, total, "cells")
-    _build_cells(lake, product, days=written)
+    _build_cells(lake, product, days=written, progress=progress)
     return _account(lake, product, counts=counts, days=tuple(days), written=written)
 
 
@@ -273,21 +271,27 @@ def _build_vehicle_travel(
     return counts
 
 
-def _build_cells(lake: Lake, product: Product, *, days: Sequence[date]) -> None:
+def _build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress: Progress) -> None:
+    """Write the tables of cells day by day, so that memory does not grow with the days."""
     parameters = congestion_parameters()
-    rolled = rolled_travel(lake, product, parameters, days)
-    _replace(lake, "cell_travel", cells.cell_travel(rolled), product=product, days=days)
-    sums = product.scan(lake, "cell_travel", days).collect()
-    speed = finished(speeds.cell_speed(sums.lazy(), parameters), "cell_speed", product).collect()
-    _replace(lake, "cell_speed", speed.lazy(), product=product, days=days)
+    for number, day in enumerate(days):
+        rolled = rolled_travel(lake, product, parameters, [day])
+        sums = finished(cells.cell_travel(rolled), "cell_travel", product).collect()
+        _replace(lake, "cell_travel", sums.lazy(), product=product, days=[day])
+        speed = speeds.cell_speed(sums.lazy(), parameters)
+        _replace(lake, "cell_speed", speed, product=product, days=[day])
+        progress(number + 1, 2 * len(days), f"{day} speed")
     look_back = product.scan(lake, "cell_travel", _look_back(lake, product, parameters))
     reference = free_flow_rows(look_back, product, parameters).collect()
     lake.table("free_flow").replace(
         reference,
         {"resolution": [product.resolution], "window_minutes": [product.window_minutes]},
     )
-    congested = indices.congestion(speed.lazy(), reference.lazy())
-    _replace(lake, "congestion", congested, product=product, days=days)
+    for number, day in enumerate(days):
+        speed = product.scan(lake, "cell_speed", [day])
+        congested = indices.congestion(speed, reference.lazy())
+        _replace(lake, "congestion", congested, product=product, days=[day])
+        progress(len(days) + number + 1, 2 * len(days), f"{day} congestion")
 
 
 def _look_back(lake: Lake, product: Product, parameters: CongestionParameters) -> list[date]:
@@ -325,11 +329,8 @@ def _account(
     found: Counter[tuple[str, str]] = Counter()
     for (_, subject, name), number in counts.items():
         found[subject, name] += number
-    sums = (
-        product.scan(lake, "cell_travel", written)
-        .filter(pl.col("vehicle_class") == cells.ALL_CLASSES)
-        .collect()
-        .lazy()
+    sums = product.scan(lake, "cell_travel", written).filter(
+        pl.col("vehicle_class") == cells.ALL_CLASSES
     )
     rule = release.public_rule(
         congestion_parameters(), n_providers=tables.n_providers(lake).collect().item()
