@@ -230,6 +230,19 @@ def test_stopping_spools_everything_that_was_read_and_reports_it(tmp_path):
     assert set(health.columns) <= set(WIRE_CONTRACTS["gateway_health/1"].columns)
 
 
+def test_clock_set_back_by_years_makes_no_negative_age_and_loses_nothing(tmp_path):
+    clock, box, stop = TurnableClock(), MemoryOutbox(Bounds(max_age_s=3600)), threading.Event()
+    now_ms = int(clock.now().timestamp() * 1000)
+    works = agent(tmp_path, box, clock, {"feed": Feed([Intake(readings=[fix(now_ms)])], stop)})
+    works.commit([Intake(readings=[fix(now_ms)])])
+    clock.jump_to(clock.now().replace(year=2000))
+    works.run(stop)
+    batches = sent(box)
+    assert sum(len(b) for b in batches if b.contract == "gps_ping/1") == 2
+    ages = [b.columns["oldest_spooled_age_s"] for b in batches if b.contract != "gps_ping/1"]
+    assert all(age >= 0 for column in ages for age in column if age is not None)
+
+
 def test_sample_settings_are_good_and_name_their_sources(tmp_path):
     found = settings(tmp_path)
     assert [source.name for source in found.sources] == ["air", "receiver"]

@@ -299,6 +299,21 @@ def test_gcj02_positions_travel_as_wgs84(tmp_path):
     assert record["lat_deg"] == pytest.approx(truth[1], abs=1e-6)
 
 
+def test_provider_may_come_from_a_column_and_each_has_keys_of_its_own(tmp_path):
+    text = CAR_PROFILE.replace('provider = "fleet"', 'provider_column = "p"')
+    account, records = one(
+        tmp_path,
+        [f"7,{T0},100.5,13.7,red", f"7,{T0},100.5,13.7,blue", f"7,{T0},100.5,13.7,../Evil"],
+        text,
+        header="vehicle,at,lon,lat,p",
+    )
+    assert account.delivered == 3  # a bad provider ends in quarantine, counted
+    assert [record["provider"] for record in records] == ["red", "blue", "../Evil"]
+    assert len({record["vehicle"] for record in records}) == 3
+    keys = tmp_path / "data/gateways/replay/keys"
+    assert sorted(folder.name for folder in keys.iterdir()) == ["_unknown", "blue", "red"]
+
+
 def test_impossible_value_is_flagged_and_kept(tmp_path):
     text = CAR_PROFILE + '[speed]\ncolumn = "v"\nunit = "kmh"\n'
     account, [record] = one(
