@@ -170,7 +170,15 @@ def _reason(part: _Row) -> str:
 
 
 def _say_evidence(proposal: Mapping[str, object]) -> None:
-    names = ("n_cells", "n_good_cells", "n_days", "n_vehicles", "basis", "free_flow_kmh")
+    names = (
+        "n_cells",
+        "n_good_cells",
+        "n_days",
+        "n_vehicles",
+        "basis",
+        "free_flow_kmh",
+        "delay_counted_from_kmh",
+    )
     table = _table("Evidence", "period", "speed km/h", *names)
     for row in _rows(_map(proposal["evidence"])["by_period"]):
         if row["withheld"]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 LIMITS = (
     "Speeds come from a sample of vehicles; they are a congestion proxy, not a count.",
     (
+        "Delay is counted from the pace of quiet hours, or from the free-flow speed where that is "
+        "slower. Both come from the same vehicles, so a fault they share stays in the difference."
+    ),
+    (
         "The price of a kilometre is what it costs others: delay (congestion) and damage by NOx "
         "and fine particles (environment). The two are shown apart, because one may be justified "
         "where the other is not. CO2 is left out: fuel duty bears on it."

@@ -31,6 +31,8 @@ class Period:
         ``working``, ``free`` (weekends and holidays) or ``all``.
     start_hour, end_hour
         Local hours [start, end); an end at or before the start lies on the next day. [h]
+    quiet
+        Whether its traffic is the measure of what is no congestion.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Period:
     days: str
     start_hour: int
     end_hour: int
+    quiet: bool = False
 
     def hours(self) -> tuple[int, ...]:
         """Return the local hours of the period, in order."""
@@ -65,6 +68,7 @@ def read_periods(top: Section) -> tuple[Period, ...]:
             days=section.text("days", allowed=DAY_KINDS),
             start_hour=section.whole("start_hour"),
             end_hour=section.whole("end_hour"),
+            quiet=section.flag("quiet", default=False),
         )
         section.finish()
         periods.append(period)

@@ -48,6 +48,8 @@ class PeriodResult:
         By class; empty where nothing may be priced.
     congestion, environment
         Cost that one kilometre causes under the price, by class, with interval. [currency/km]
+    reference_pace_h_per_km
+        Pace that delay is counted from; null without evidence. [h/km]
     delay_imposed
         Time that one kilometre costs all others today, with interval; null without evidence. [s/km]
     effect
@@ -59,6 +61,7 @@ class PeriodResult:
     prices: Mapping[str, Price]
     congestion: Mapping[str, Interval]
     environment: Mapping[str, Interval]
+    reference_pace_h_per_km: float | None
     delay_imposed: Interval | None
     effect: Effect | None
 
@@ -335,6 +338,9 @@ def _period(result: PeriodResult) -> dict[str, object]:
             "high": round(speed * float(np.exp(half_width)), 1),
         },
         "free_flow_kmh": None if free is None else round(free, 1),
+        "delay_counted_from_kmh": None
+        if result.reference_pace_h_per_km is None
+        else round(1 / result.reference_pace_h_per_km, 1),
         "priced": result.priced,
     }
 

@@ -173,7 +173,11 @@ def _price_all(zone: Zone, city: City | None, files: _Files, observed: _Observed
         zone_crossing_km=zone.crossing_km,
     )
     evidence = observed.evidence
-    results = [_result(model, period, files, observed.in_force) for period in evidence.periods]
+    lift = quiet_lift(evidence, files.parameters)
+    results = [
+        _result(model, period, files, in_force=observed.in_force, lift=lift)
+        for period in evidence.periods
+    ]
     circumstances = _circumstances(city, files, results, observed=observed)
     return Inputs(
         zone=zone,
@@ -216,8 +220,32 @@ def _read_files(city: City | None) -> _Files:
     )
 
 
+def quiet_lift(evidence: ZoneEvidence, parameters: ChargeParameters) -> float:
+    """Return by how much the free-flow pace is lifted, so that quiet hours show no delay; >= 1 [1].
+
+    The free-flow speed is a high percentile: of thin windows it is the luck of a few fast ones,
+    and even empty streets stay behind it. What one more car delays is measured against the pace of
+    quiet hours instead, where that is slower: rather too little is charged for than too much.
+    """
+    quiet = {period.name for period in parameters.periods if period.quiet}
+    ratios = [
+        item.pace_h_per_km / item.free_pace_h_per_km
+        for item in evidence.periods
+        if item.period in quiet
+        and item.usable
+        and item.pace_h_per_km is not None
+        and item.free_pace_h_per_km
+    ]
+    return max([1.0, *ratios])
+
+
 def _result(
-    model: ChargeModel, evidence: PeriodEvidence, files: _Files, in_force: InForce | None
+    model: ChargeModel,
+    evidence: PeriodEvidence,
+    files: _Files,
+    *,
+    in_force: InForce | None,
+    lift: float,
 ) -> PeriodResult:
     period = next(p for p in files.parameters.periods if p.name == evidence.period)
     pace, free = evidence.pace_h_per_km, evidence.free_pace_h_per_km
@@ -228,16 +256,18 @@ def _result(
             prices={},
             congestion={},
             environment={},
+            reference_pace_h_per_km=None,
             delay_imposed=None,
             effect=None,
         )
+    reference = free * lift
     valuation = files.valuation
     paid = None if in_force is None else in_force.prices.get(period.name, {})
     minor = 1 if valuation is None else valuation.minor_per_unit
     traffic = PeriodTraffic(
         period=period.name,
         pace_h_per_km=pace,
-        free_pace_h_per_km=free,
+        free_pace_h_per_km=reference,
         pace_cv=evidence.pace_cv,
         in_force_per_km=None if paid is None else {k: v / minor for k, v in paid.items()},
     )
@@ -252,6 +282,7 @@ def _result(
         prices=prices,
         congestion=congestion,
         environment=environment,
+        reference_pace_h_per_km=reference,
         delay_imposed=model.delay_imposed(traffic),
         effect=model.effect(traffic, per_km) if any(per_km.values()) else None,
     )
@@ -282,8 +313,9 @@ def _prices(
         previous=previous,
     )
     for name, price in prices.items():
-        uncapped = (congestion[name] * certain + environment[name]) * minor
-        if cost[name] < uncapped and not classes[name].exempt and "cap" not in price.bounded_by:
+        cap_minor = valuation.cap_minor_per_km * classes[name].passenger_car_units.value
+        capped = certain and not classes[name].exempt and congestion[name] * minor > cap_minor
+        if capped and "cap" not in price.bounded_by:
             prices[name] = Price(price.minor_per_km, ("cap", *price.bounded_by))
     return prices
 

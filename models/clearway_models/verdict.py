@@ -231,6 +231,18 @@ def _less_said(
 ) -> list[Missing]:
     """Return what keeps a period from being priced in full, without holding the rest."""
     found: list[Missing] = []
+    unseen = [p.period for p in evidence.periods if p.n_cells == 0 and not p.withheld]
+    if unseen and evidence.n_driven_cells:
+        found.append(
+            Missing(
+                what="hours",
+                effect=Consequence.LIMITS_CLAIMS,
+                found="no observed window: " + ", ".join(unseen),
+                required="observed windows at these hours",
+                consequence="these periods are not priced",
+                remedy="collect data at these hours, if they are to be charged",
+            )
+        )
     if circumstances.uncertain_periods:
         found.append(
             Missing(

@@ -30,17 +30,18 @@ class Scene:
     n_days: int = 16
     n_vehicles: int = 20
     peak_kmh: float = 20.0
+    night_kmh: float = FREE_FLOW_KMH
     look_back_days: float = 28.0
     quality: str = "A"
     checked: bool = True
     seed: int = 7
 
 
-def hour_speed_kmh(hour_local: int, peak_kmh: float) -> float:
+def hour_speed_kmh(hour_local: int, scene: Scene) -> float:
     """Return the speed of an hour: jams from 7 to 9 and from 16 to 19."""
     if hour_local in {6, 7, 8, 9} or 16 <= hour_local < 20:
-        return peak_kmh
-    return 36.0 if 10 <= hour_local < 16 else FREE_FLOW_KMH
+        return scene.peak_kmh
+    return 36.0 if 10 <= hour_local < 16 else scene.night_kmh
 
 
 def write_lake(root: Path, scene: Scene = Scene()) -> Lake:
@@ -62,7 +63,7 @@ def _vehicle_rows(scene: Scene) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for hour in range(scene.n_days * 24):
         start = FIRST_DAY + timedelta(hours=hour)
-        speed = hour_speed_kmh(hour % 24, scene.peak_kmh)
+        speed = hour_speed_kmh(hour % 24, scene)
         for cell in CELLS:
             for vehicle in range(scene.n_vehicles):
                 metres = 300.0 + 20 * random.random()

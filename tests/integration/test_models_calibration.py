@@ -14,14 +14,16 @@ from doubles.models_collocation import write_epa_collocation
 from skops import io
 
 
-def collocation(file: Path, *, n_days: int = 35, bend: float = 0.0) -> Path:
-    """Write a sensor that reads twice the dust and rises with humidity; perhaps a bent one."""
+def collocation(file: Path, *, n_days: int = 35, saturates: bool = False) -> Path:
+    """Write a sensor that reads twice the dust and rises with humidity, or one that saturates."""
     random = np.random.default_rng(5)
     n = n_days * 24
     reference = np.exp(2.3 + 0.5 * random.standard_normal(n))
     humidity = random.uniform(30, 90, n)
     raw = (reference + 0.09 * humidity) / 0.5 - 8 + 0.3 * random.standard_normal(n)
-    raw = np.maximum(raw, 0.1) ** (1 + bend)
+    if saturates:
+        raw = 60 * (1 - np.exp(-reference / 15)) + 0.3 * random.standard_normal(n)
+    raw = np.maximum(raw, 0.1)
     pl.DataFrame(
         {
             "hour_start": pl.datetime_range(
@@ -66,7 +68,7 @@ def test_linear_error_is_found_and_the_linear_model_kept(tmp_path: Path) -> None
 
 def test_bent_sensor_is_given_to_the_trees_which_only_rise(tmp_path: Path) -> None:
     account = train_calibration(
-        collocation(tmp_path / "c.csv", bend=0.6), data_dir=tmp_path, sensor_model="bent"
+        collocation(tmp_path / "c.csv", saturates=True), data_dir=tmp_path, sensor_model="bent"
     )
     model = load_model(Path(account.files[1]))
     raw = np.linspace(1, 150, 60)

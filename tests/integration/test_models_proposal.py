@@ -117,6 +117,27 @@ def test_free_traffic_gives_nothing_to_charge_cars_for(tmp_path: Path) -> None:
     assert missing(proposal)["certain_delay"] == "limits_claims"
 
 
+def test_delay_is_counted_from_the_pace_of_quiet_hours(tmp_path: Path) -> None:
+    lake = write_lake(tmp_path, replace(GOOD, night_kmh=30.0))
+
+    proposal = propose(lake, tmp_path)
+
+    imposed = {row["period"]: row["delay_imposed_s_per_km"] for row in proposal["external_cost"]}
+    # 4 x (180 s - 120 s) per kilometre, although the free-flow speed is 40 km/h; nothing at night.
+    assert imposed["am_peak"]["median"] == pytest.approx(240, rel=0.05)
+    assert imposed["night"]["low"] == 0
+    assert price(proposal, "night", "car") == 0
+
+
+def test_hours_without_data_are_named(tmp_path: Path) -> None:
+    lake = write_lake(tmp_path, replace(GOOD, n_days=1))
+
+    proposal = propose(lake, tmp_path)
+
+    assert missing(proposal)["hours"] == "limits_claims"
+    assert price(proposal, "free_day", "car") is None
+
+
 def test_few_vehicles_are_withheld(tmp_path: Path) -> None:
     lake = write_lake(tmp_path, replace(GOOD, n_vehicles=6))
 
