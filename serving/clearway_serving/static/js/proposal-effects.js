@@ -42,7 +42,7 @@ export function totals(body, money) {
     `${shown(key, weekly[key].low)} to ${shown(key, weekly[key].high)}`,
     key === 'revenue' ? 'per week' : weekly[key].unit.replace('/', ' per ')] }));
   return element('div', { class: 'wide-table scroll' }, table('In an average week, charged hours together',
-    [{ text: '' }, { text: 'Median', number: true }, { text: '90 % interval', number: true }, { text: 'Unit' }], lines),
+    [{ text: 'Quantity' }, { text: 'Median', number: true }, { text: '90 % interval', number: true }, { text: 'Unit' }], lines),
   element('p', { class: 'small muted', text: weekly.revenue_note ? `Revenue is ${weekly.revenue_note}.` : '' }));
 }
 
