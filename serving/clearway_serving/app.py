@@ -66,7 +66,7 @@ def create_app(
     for route, page in _PAGES.items():
         app.add_api_route(route, _page(page), methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_ABOVE_BYTES)
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_ABOVE_BYTES, compresslevel=6)
     app.add_middleware(KnownHosts, names=host_names, loopback_only=internal)
     app.add_middleware(SecurityHeaders)
     return app
