@@ -322,3 +322,17 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, command, option):
     arguments = ["build", "congestion", "--data-dir", str(tmp_path), *option]
     result = CliRunner().invoke(command, arguments)
     assert isinstance(result.exception, UsageError)
+
+
+def test_building_all_says_what_had_no_input(tmp_path, command):
+    pings.store(open_lake(tmp_path), fleet(12))
+    result = CliRunner().invoke(command, ["build", "all", "--data-dir", str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert set(answer["built"]) == {"congestion", "emissions"}
+    assert "air readings" in answer["skipped"]["air"]
+
+
+def test_building_all_of_nothing_fails(tmp_path, command):
+    result = CliRunner().invoke(command, ["build", "all", "--data-dir", str(tmp_path)])
+    assert isinstance(result.exception, InsufficientData)

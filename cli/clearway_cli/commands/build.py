@@ -46,6 +46,17 @@ CalibrationOption = Annotated[
     ),
 ]
 
+BuiltResolutionOption = Annotated[
+    int | None,
+    typer.Option("--resolution", min=7, max=10, help="H3 resolution; left out, 9."),
+]
+BuiltWindowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--window", metavar="15m|1h|1d", help="Window length; left out, the longest built up to 1h."
+    ),
+]
+
 Values = dict[str, object]
 
 
@@ -137,8 +148,8 @@ def emissions(
     *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    resolution: ResolutionOption = 9,
-    window: WindowOption = "1h",
+    resolution: BuiltResolutionOption = None,
+    window: BuiltWindowOption = None,
     city: CityOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -148,7 +159,7 @@ def emissions(
 
     from clearway_cli.cities import find_city
 
-    minutes = window_minutes(window)
+    minutes = None if window is None else window_minutes(window)
     with bar("Emissions", quiet=as_json) as progress:
         account = build_emissions(
             open_lake(data_dir, lake),
@@ -171,9 +182,14 @@ def everything(
     resolution: ResolutionOption = 9,
     window: WindowOption = "15m",
     city: CityOption = None,
+    time_from: FromOption = None,
+    time_to: ToOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build congestion, then air, then emissions; what has no input is skipped, and said."""
+    """Build congestion, then air, then emissions; what has no input is skipped, and said.
+
+    Emissions are always built for all days that hold speeds.
+    """
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
     from clearway_transforms.jobs import build_air, build_congestion
@@ -182,11 +198,18 @@ def everything(
 
     minutes = window_minutes(window)
     opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
+    begin, end = instant(time_from), instant(time_to)
     built: dict[str, Values] = {}
     skipped: dict[str, str] = {}
     jobs: Mapping[str, Callable[..., object]] = {
-        "congestion": partial(build_congestion, resolution=resolution, window_minutes=minutes),
-        "air": build_air,
+        "congestion": partial(
+            build_congestion,
+            resolution=resolution,
+            window_minutes=minutes,
+            time_from=begin,
+            time_to=end,
+        ),
+        "air": partial(build_air, time_from=begin, time_to=end),
         "emissions": partial(build_emissions, resolution=resolution, window_minutes=minutes),
     }
     for name, job in jobs.items():
