@@ -14,6 +14,7 @@
 ``population.csv``          area, population, income_per_person, source
 ``gateway_sites.csv``       gateway, lon_deg, lat_deg
 ``holidays.csv``            date, name
+``prices.toml``             the city's own values of time and damage, bounds of the tariff
 ==========================  ==========================================================
 """
 
@@ -36,6 +37,7 @@ OPTIONAL_FILES = {
     "population.csv": "no statement on who pays and who gains",
     "gateway_sites.csv": "no siting advice",
     "holidays.csv": "holidays count as working days",
+    "prices.toml": "prices use European values, carried over by purchasing power and income",
 }
 """What may stand beside ``city.toml``, and what cannot be said without it."""
 

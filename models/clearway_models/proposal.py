@@ -373,11 +373,14 @@ def _parameters(inputs: Inputs) -> list[dict[str, object]]:
     return rows
 
 
-def unverified_count(parameters: ChargeParameters, factor_set: FactorSet) -> int:
-    """Return how many numbers behind a price nobody has confirmed."""
+def unverified_count(
+    parameters: ChargeParameters, factor_set: FactorSet, valuation: Valuation | None
+) -> int:
+    """Return how many numbers behind a price nobody has confirmed; a transfer of money is one."""
+    transfer = valuation is not None and valuation.status == "unverified"
     emission = factor_set.parameters
     filed = [*parameters.all_parameters(), *(p for t in emission.wear.values() for p in t.values())]
-    return sum(parameter.status.value == "unverified" for parameter in filed)
+    return sum(parameter.status.value == "unverified" for parameter in filed) + transfer
 
 
 def _manifest(inputs: Inputs) -> dict[str, object]:

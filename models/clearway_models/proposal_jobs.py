@@ -10,12 +10,11 @@ from pathlib import Path
 import polars as pl
 from clearway_core.city import City
 from clearway_core.clock import SystemClock
-from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 
 from clearway_models import lake as tables
-from clearway_models.charge import Price, PriceBounds, bounded_prices, capped_costs
+from clearway_models.charge import Price, bounded_prices, capped_costs
 from clearway_models.charge_parameters import (
     REFERENCE_CLASS,
     ChargeParameters,
@@ -26,6 +25,7 @@ from clearway_models.emission_jobs import count_expansion
 from clearway_models.evidence import PeriodEvidence, ZoneEvidence
 from clearway_models.evidence_jobs import Calendar, gather_evidence
 from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
+from clearway_models.in_force_jobs import InForce, price_bounds, prices_in_force
 from clearway_models.parameters import ParameterFile, parameter_file
 from clearway_models.periods import read_holidays
 from clearway_models.prediction import ChargeModel, PeriodTraffic
@@ -69,23 +69,6 @@ class _Observed:
     checked: bool
     window_minutes: int
     table_versions: Mapping[str, int | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """The newest published proposal of a zone, whose prices are paid already."""
-
-    proposal_id: str
-    prices: Mapping[str, Mapping[str, int]]
-    currency: str
-
-    def record(self) -> dict[str, object]:
-        """Return it as JSON-ready values."""
-        return {
-            "proposal_id": self.proposal_id,
-            "currency": self.currency,
-            "prices": {period: dict(classes) for period, classes in self.prices.items()},
-        }
 
 
 def propose_charge(
@@ -320,34 +303,6 @@ def _prices(
     return prices
 
 
-def price_bounds(parameters: ChargeParameters, valuation: Mapping[str, object]) -> PriceBounds:
-    """Return the bounds of a tariff.
-
-    Parameters
-    ----------
-    parameters
-        Class ratios.
-    valuation
-        A valuation's record, as a proposal carries it: bounds in minor units.
-    """
-
-    def whole(key: str) -> int:
-        value = valuation[key]
-        if not isinstance(value, int):
-            message = f"valuation.{key}: expected a whole number of minor units, got {value!r}"
-            raise UsageError(message)
-        return value
-
-    classes = parameters.classes
-    return PriceBounds(
-        rounding_minor=whole("rounding_minor"),
-        cap_minor=whole("cap_minor_per_km"),
-        max_step_minor=whole("max_step_minor_per_km"),
-        ratio_low={name: item.ratio_to_car_low.value for name, item in classes.items()},
-        ratio_high={name: item.ratio_to_car_high.value for name, item in classes.items()},
-    )
-
-
 def _circumstances(
     city: City | None, files: _Files, results: Sequence[PeriodResult], *, observed: _Observed
 ) -> Circumstances:
@@ -366,46 +321,9 @@ def _circumstances(
             for result in results
             if result.delay_imposed is not None and result.delay_imposed.low <= 0
         ],
-        unverified=unverified_count(files.parameters, files.factor_set),
+        unverified=unverified_count(files.parameters, files.factor_set, files.valuation),
         converged=all(result.effect is not None for result in priced),
     )
-
-
-def prices_in_force(lake: Lake, zone_name: str) -> InForce | None:
-    """Return the prices that were published last for a zone of that name, or None."""
-    published = (
-        lake.table("charge_decisions")
-        .scan()
-        .filter(pl.col("decision").eq("published"))
-        .select("proposal_id", "decided_at")
-    )
-    newest = (
-        lake.table("charge_proposals")
-        .scan()
-        .filter(pl.col("zone_name").eq(zone_name))
-        .join(published, on="proposal_id", how="inner")
-        .sort("decided_at", "proposal_id")
-        .tail(1)
-        .collect()
-    )
-    if newest.is_empty():
-        return None
-    row = newest.row(0, named=True)
-    return InForce(
-        proposal_id=row["proposal_id"],
-        prices=prices_of(json.loads(row["body_json"])),
-        currency=row["currency"],
-    )
-
-
-def prices_of(body: Mapping[str, object]) -> dict[str, dict[str, int]]:
-    """Return the stated prices of a proposal by period and class [minor units/km]."""
-    prices: dict[str, dict[str, int]] = {}
-    rows = body["prices"]
-    for row in rows if isinstance(rows, list) else []:
-        if row["price_minor_per_km"] is not None:
-            prices.setdefault(row["period"], {})[row["charge_class"]] = row["price_minor_per_km"]
-    return prices
 
 
 def _keep(lake: Lake, zone: Zone, body: dict[str, object]) -> dict[str, object]:

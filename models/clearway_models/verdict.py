@@ -132,7 +132,7 @@ def _enough_data(
         found.append(
             _hold(
                 "days",
-                f"{evidence.n_days} days",
+                _days(evidence.n_days),
                 f"{limits['min_days'].value:.0f} days",
                 consequence="an odd day or week (rain, roadworks, a festival) would set the price",
                 remedy="collect more days; they need not be consecutive",
@@ -165,7 +165,7 @@ def _enough_data(
             found.append(
                 _hold(
                     f"days:{period.period}",
-                    f"{period.n_days} days",
+                    _days(period.n_days),
                     f"{need:.0f} days",
                     consequence="the price of this period would rest on too few of its own days",
                     remedy="collect more such days",
@@ -323,6 +323,10 @@ def _city_pack(circumstances: Circumstances) -> list[Missing]:
         for present, what, effect, have, need, result, remedy in rows
         if not present
     ]
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
 
 
 def _hold(what: str, have: str, need: str, *, consequence: str, remedy: str) -> Missing:
