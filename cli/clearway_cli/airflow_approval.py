@@ -13,7 +13,7 @@ ANSWER_KEY = "answer"
 """Under this name the answer is kept, whatever it was."""
 
 
-class RecordedApproval(ApprovalOperator):
+class RecordedApproval(ApprovalOperator):  # type: ignore[misc]  # no types
     """An approval that keeps a rejection too.
 
     Airflow's own leaves no trace of who rejected for the tasks behind it: skipping them ends the
@@ -24,7 +24,8 @@ class RecordedApproval(ApprovalOperator):
         """Keep the answer, then go on as Airflow does; it checks the answer first."""
         if "error" not in event:
             answer = {
-                name: event[name] for name in ("chosen_options", "params_input", "responded_by_user")
+                name: event[name]
+                for name in ("chosen_options", "params_input", "responded_by_user")
             }
             context["ti"].xcom_push(key=ANSWER_KEY, value=answer)
         return super().execute_complete(context, event)

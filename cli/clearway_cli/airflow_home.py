@@ -10,18 +10,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
-import socket
 import subprocess
 import sys
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_core.data_dir import DataDir
-from clearway_core.errors import ClearwayError, MissingDependency, UsageError
+from clearway_core.errors import ClearwayError, MissingDependency
 from clearway_core.progress import Progress, silent
 
 DEFAULT_PORT = 8080
@@ -32,7 +29,6 @@ CHAIN = ("congestion", "air_quality", "charge_proposal")
 _JWT_SECRET_BYTES = 64
 _FERNET_KEY_BYTES = 32
 _PASSWORD_BYTES = 18
-STANDALONE_LOG = "standalone.log"
 _SECRETS_FILE = "secrets.json"
 _REMEMBERED_FILE = "work.json"
 _PASSWORDS_FILE = "passwords.json"
@@ -213,7 +209,7 @@ def _runner_events(home: AirflowHome, dag_ids: Sequence[str]) -> Iterator[dict[s
     read_end, write_end = os.pipe()
     with log_file.open("wb") as output, os.fdopen(read_end, encoding="utf-8") as reports:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 -- ourselves, with names of our own DAGs
                 [sys.executable, "-m", "clearway_cli.airflow_runner", str(write_end), *dag_ids],
                 env=dict(home.environment),
                 stdout=output,
@@ -237,120 +233,12 @@ def _runner_events(home: AirflowHome, dag_ids: Sequence[str]) -> Iterator[dict[s
         raise ClearwayError(message)
 
 
-def require_free_port(port: int) -> None:
-    """Return if nothing listens on the port of this machine.
-
-    Raises
-    ------
-    UsageError
-        If something does.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            message = f"port {port} is taken ({error.strerror}): choose another with --port"
-            raise UsageError(message) from error
-
-
-def start(home: AirflowHome) -> subprocess.Popen[bytes]:
-    """Start Airflow (scheduler, DAG processor, API server, triggerer) and return its process.
-
-    It runs in a process group of its own; end it with `stop`. Output goes to `STANDALONE_LOG` in the
-    home.
-    """
-    with (home.folder / STANDALONE_LOG).open("ab") as output:
-        return subprocess.Popen(
-            [str(_airflow_command()), "standalone"],
-            env=dict(home.environment),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd=home.folder,
-        )
-
-
-def stop(process: subprocess.Popen[bytes], *, patience_s: float = 6.0) -> None:
-    """End a started Airflow and everything that it started.
-
-    A task that is running is cut off: every job survives that, and Airflow runs the task again.
-    (Asked kindly, Airflow ends its API server first and then waits for tasks that can no longer
-    report to it.)
-
-    Parameters
-    ----------
-    process
-        What `start` returned.
-    patience_s
-        How long it may take to end by itself before it is killed. [s]
-    """
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        if not _signal_group(process, sign):
-            return
-        deadline = time.monotonic() + patience_s / 2
-        while time.monotonic() < deadline and _signal_group(process, 0):
-            time.sleep(0.1)
-            process.poll()
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal_group(process: subprocess.Popen[bytes], sign: int) -> bool:
-    """Send a signal (0: none, only look); return whether anybody was there."""
-    try:
-        os.killpg(process.pid, sign)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_until_healthy(
-    home: AirflowHome, process: subprocess.Popen[bytes], *, patience_s: float = 180.0
-) -> None:
-    """Return once API server, scheduler and DAG processor are alive.
-
-    Raises
-    ------
-    ClearwayError
-        If it ends or is not healthy in time; names its log.
-    """
-    import urllib.error
-    import urllib.request
-
-    url = f"{home.address}/api/v2/monitor/health"
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 -- loopback
-                health = json.load(answer)
-        except (OSError, urllib.error.URLError, ValueError):
-            health = {}
-        parts = ("metadatabase", "scheduler", "dag_processor")
-        if all(health.get(part, {}).get("status") == "healthy" for part in parts):
-            return
-        time.sleep(0.5)
-    message = f"Airflow did not become healthy; its log is {home.folder / STANDALONE_LOG}"
-    raise ClearwayError(message)
-
-
 def _require_airflow() -> None:
     import importlib.util
 
     if importlib.util.find_spec("airflow") is None:
         message = "Airflow is not installed here: install 'clearway[airflow]'"
         raise MissingDependency(message)
-
-
-def _airflow_command() -> Path:
-    command = Path(sys.executable).parent / "airflow"
-    if not command.exists():
-        message = f"expected Airflow's command at {command}: install 'clearway[airflow]'"
-        raise MissingDependency(message)
-    return command
 
 
 def _inherited() -> dict[str, str]:
@@ -361,9 +249,7 @@ def _inherited() -> dict[str, str]:
         if not name.startswith(("AIRFLOW_", "CLEARWAY_"))
     }
     # `standalone` starts its parts by the bare name `airflow`.
-    kept["PATH"] = os.pathsep.join(
-        (str(Path(sys.executable).parent), kept.get("PATH", os.defpath))
-    )
+    kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", os.defpath)))
     return kept
 
 

@@ -49,9 +49,7 @@ def _load_dags() -> dict[str, DAG]:
     dags: dict[str, DAG] = {}
     for bundle in manager.get_all_dag_bundles():
         bundle.initialize()
-        bag = BundleDagBag(
-            dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name
-        )
+        bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
         if bag.import_errors:
             raise SystemExit(f"DAG files cannot be loaded: {bag.import_errors}")
         sync_bag_to_db(bag, bundle.name, bundle.version)
@@ -84,9 +82,7 @@ def _create_run(dag: DAG, session: Session) -> DagRun:
 
     now = timezone.utcnow()
     run = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).create_dagrun(
-        run_id=DagRun.generate_run_id(
-            run_type=DagRunType.MANUAL, logical_date=None, run_after=now
-        ),
+        run_id=DagRun.generate_run_id(run_type=DagRunType.MANUAL, logical_date=None, run_after=now),
         run_after=now,
         start_date=now,
         run_type=DagRunType.MANUAL,

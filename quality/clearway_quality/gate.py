@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 import polars as pl
-
 from clearway_core.contracts.field import Contract, DataType
+
 from clearway_quality.suites import Check, Kind, Severity, checks_of
 
 if TYPE_CHECKING:

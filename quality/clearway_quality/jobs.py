@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
-
 from clearway_core import publication
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
 from clearway_core.lake import Lake, Table
 from clearway_core.progress import Progress, silent
+
 from clearway_quality import docs
 from clearway_quality.gate import Finding, examine, merge
 from clearway_quality.suites import Check, Kind, Severity, checks_of

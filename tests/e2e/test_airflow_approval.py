@@ -11,9 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clearway_cli import airflow_home
+from clearway_cli import airflow_home, airflow_process
 from clearway_core.lake import open_lake
-
 from doubles.dags import require_airflow
 from doubles.models_lake import write_city, write_lake, write_zone
 
@@ -41,9 +40,9 @@ def api(data_dir: Path) -> Iterator[httpx.Client]:
     # The clock must not start the hourly run in the middle of this.
     paused = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
     home = replace(home, environment={**home.environment, **paused})
-    process = airflow_home.start(home)
+    process = airflow_process.start(home)
     try:
-        airflow_home.wait_until_healthy(home, process, patience_s=PATIENCE_S)
+        airflow_process.wait_until_healthy(home, process, patience_s=PATIENCE_S)
         with httpx.Client(base_url=f"{home.address}/api/v2", timeout=60) as client:
             token = client.post(
                 f"{home.address}/auth/token",
@@ -52,7 +51,7 @@ def api(data_dir: Path) -> Iterator[httpx.Client]:
             client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
             yield client
     finally:
-        airflow_home.stop(process)
+        airflow_process.stop(process)
 
 
 def until(ready: Callable[[], object], what: str) -> None:

@@ -1,4 +1,4 @@
-"""A person who approves reads prices, effects, verdict and what is missing, and cannot be fooled."""
+"""Who approves reads prices, effects, verdict and what is missing, and cannot be fooled."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_prices_are_in_whole_currency_units_and_exempt_classes_are_named() -> No
 def test_effects_stand_with_their_interval() -> None:
     _, text = ask(BODY, proposal_id="ab12", map_address=None)
 
-    assert "Traffic in the zone: −8.1 % (90 % interval −12 to −4.2 %)" in text
+    text = text.replace("\N{MINUS SIGN}", "-")
+    assert "Traffic in the zone: -8.1 % (90 % interval -12 to -4.2 %)" in text
     assert "Speed: +5.5 % (90 % interval +2 to +9 %)" in text
 
 

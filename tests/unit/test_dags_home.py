@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clearway_cli import airflow_home
+from clearway_cli import airflow_home, airflow_process
 from clearway_core.errors import ClearwayError, UsageError
 from doubles.dags import require_airflow
 
@@ -78,9 +78,9 @@ def test_a_taken_port_is_said_before_anything_starts() -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(UsageError, match=f"port {port} is taken"):
-            airflow_home.require_free_port(port)
+            airflow_process.require_free_port(port)
 
-    airflow_home.require_free_port(port)
+    airflow_process.require_free_port(port)
 
 
 def test_an_airflow_that_ends_is_not_waited_for(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_an_airflow_that_ends_is_not_waited_for(tmp_path: Path) -> None:
         ended.wait()
 
         with pytest.raises(ClearwayError, match="did not become healthy"):
-            airflow_home.wait_until_healthy(home, ended)
+            airflow_process.wait_until_healthy(home, ended)
 
 
 def test_stopping_ends_everything_that_was_started(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_stopping_ends_everything_that_was_started(tmp_path: Path) -> None:
         assert process.stdout is not None
         child = Path(f"/proc/{int(process.stdout.readline())}/stat")
 
-        airflow_home.stop(process, patience_s=0.6)
+        airflow_process.stop(process, patience_s=0.6)
 
         assert process.poll() is not None
         assert not child.exists() or child.read_text(encoding="utf-8").split()[2] == "Z"

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("airflow")(airflow)
 
 
-def airflow(
+def airflow(  # noqa: PLR0917 -- one per option
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,
@@ -51,24 +51,24 @@ def airflow(
     """
     import signal
 
-    from clearway_cli import airflow_home
+    from clearway_cli import airflow_home, airflow_process
     from clearway_cli.output import console, say_json, say_table
 
-    airflow_home.require_free_port(port)
+    airflow_process.require_free_port(port)
     home = airflow_home.prepare(
         data_dir, log_address=log, lake_address=lake, city=city, zone=zone, port=port
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a service manager
-    process = airflow_home.start(home)
+    process = airflow_process.start(home)
     try:
         with console.status("Starting Airflow (half a minute the first time) ..."):
-            airflow_home.wait_until_healthy(home, process)
+            airflow_process.wait_until_healthy(home, process)
         facts = {
             "address": home.address,
             "approve here": home.approvals_address,
             "user": airflow_home.USER,
             "password": home.password,
-            "log": home.folder / airflow_home.STANDALONE_LOG,
+            "log": home.folder / airflow_process.STANDALONE_LOG,
         }
         if as_json:
             say_json(facts)
@@ -80,4 +80,4 @@ def airflow(
     except KeyboardInterrupt:
         pass
     finally:
-        airflow_home.stop(process)
+        airflow_process.stop(process)
