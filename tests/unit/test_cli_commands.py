@@ -81,6 +81,16 @@ def test_command_is_documented(path: tuple[str, ...]) -> None:
     assert "clearway " + " ".join(path) in documentation()
 
 
+def test_list_of_commands_names_no_command_that_is_gone() -> None:
+    listed = re.findall(
+        r"^\| `clearway ([a-z -]+)` \|",
+        (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+
+    assert sorted(listed) == sorted(" ".join(path) for path in LEAVES)
+
+
 def test_wrong_use_ends_with_2_and_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [*CLEARWAY, "city", "check", str(tmp_path)],
