@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearway_core.city import CITY_FILE, OPTIONAL_FILES, City, read_city
-from clearway_core.errors import SettingsError
-
 from clearway_cli.city_geojson import LINES, POLYGONS, check_geojson, feature_names
 from clearway_cli.city_tables import TABLES, check_table
+from clearway_core.city import CITY_FILE, OPTIONAL_FILES, City, read_city
+from clearway_core.errors import SettingsError
 
 ASSUMPTION = "ASSUMPTION"
 """Word by which `clearway city init` marks what nobody has confirmed."""

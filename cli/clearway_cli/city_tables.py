@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-from clearway_core.contracts.wire import VEHICLE_CLASSES
-
 from clearway_cli.city_geojson import Box, SayFault, place_problem
+from clearway_core.contracts.wire import VEHICLE_CLASSES
 
 _SHARE_TOLERANCE = 0.005
 _PERCENT = 100.0

@@ -10,11 +10,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clearway_core.city import CITY_FILE, OPTIONAL_FILES
-from clearway_core.errors import UsageError
-
 from clearway_cli.city_check import ASSUMPTION
 from clearway_cli.city_tables import TABLES
+from clearway_core.city import CITY_FILE, OPTIONAL_FILES
+from clearway_core.errors import UsageError
 
 _HOUR_DEG = 15.0
 _MARGIN_DEG = 0.01

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clearway_cli.cities import adopt_city, find_folder
 from clearway_core.city import City
 from clearway_core.data_dir import DEFAULT, DataDir
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress
-
-from clearway_cli.cities import adopt_city, find_folder
 
 if TYPE_CHECKING:
     from clearway_edge.jobs import GatewayAccount

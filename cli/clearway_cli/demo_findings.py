@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, cast
 
 import polars as pl
-from clearway_core.city import City
-from clearway_core.lake import Lake
 
 from clearway_cli.demo import DemoRun
+from clearway_core.city import City
+from clearway_core.lake import Lake
 
 RESOLUTION, WINDOW_MINUTES = 9, 15
 _WORST_SHOWN = 3

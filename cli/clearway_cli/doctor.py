@@ -12,10 +12,9 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
+from clearway_cli.doctor_data import check_lake, check_log
 from clearway_core.data_dir import DEFAULT, DataDir
 from clearway_core.errors import ClearwayError
-
-from clearway_cli.doctor_data import check_lake, check_log
 
 
 class State(StrEnum):

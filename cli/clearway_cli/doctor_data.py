@@ -126,6 +126,7 @@ def check_log(data_dir: Path, lake_address: str | None, log_address: str | None)
 
 def _lag(log: Log, data_dir: Path, lake_address: str | None, name: str) -> Findings:
     import polars as pl
+
     from clearway_core.contracts.wire import TOPICS
     from clearway_core.lake import open_lake
 

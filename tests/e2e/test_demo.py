@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+
 from clearway_cli import airflow_home, demo, demo_findings
 from clearway_core.errors import MissingDependency, UsageError
 from clearway_core.lake import open_lake

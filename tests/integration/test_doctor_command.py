@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from clearway_cli.cities import adopt_city, find_folder
 from clearway_cli.commands import doctor as command
 from clearway_cli.doctor import Finding, Installation, State, examine
@@ -16,7 +18,6 @@ from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.jobs import replay
 from clearway_ingest.jobs import ingest
-from typer.testing import CliRunner
 
 HEADER = "observed_at,sensor,sensor_model,lon_deg,lat_deg,pm2_5_cf1_a_ugm3"
 

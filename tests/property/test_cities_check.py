@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clearway_cli.cities import shipped_cities
-from clearway_cli.city_check import check_pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clearway_cli.cities import shipped_cities
+from clearway_cli.city_check import check_pack
 
 DEMO = shipped_cities()["demo_city"]
 LINES_KEPT = 30
 
-Mutation = tuple[str, str, str, Callable[[str], str]]
+Mutation = tuple[str, str, Callable[[str], str]]
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from clearway_cli.cities import adopt_city, find_city, find_folder, shipped_cities
 from clearway_cli.city_check import check_pack
 from clearway_cli.city_template import write_template

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from clearway_cli.main import COMMAND_MODULES
 from typer.main import get_command
 from typer.testing import CliRunner
+
+from clearway_cli.main import COMMAND_MODULES
 
 REPOSITORY = Path(__file__).parents[2]
 CLEARWAY = (sys.executable, "-c", "from clearway_cli.main import main; main()")

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import polars as pl
 import pytest
+
 from clearway_cli.cities import shipped_cities
 
 SIM = Path(__file__).parents[2] / "sim"

@@ -30,10 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def list_cities(*, as_json: JsonOption = False) -> None:
     """List the city packs that come with Clearway."""
-    from clearway_core.city import read_city
-
     from clearway_cli.cities import shipped_cities
     from clearway_cli.output import console, say_json
+    from clearway_core.city import read_city
 
     cities = {name: read_city(folder) for name, folder in shipped_cities().items()}
     if as_json:
@@ -73,11 +72,10 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a city pack to fill in; it asks nothing and marks every assumption."""
-    from clearway_core.errors import UsageError
-
     from clearway_cli.city_check import check_pack
     from clearway_cli.city_template import write_template
     from clearway_cli.output import console, say_json
+    from clearway_core.errors import UsageError
 
     if not name and not from_files:
         message = "give the city's name, such as `clearway city init Hanoi`, or --from-files FILE"

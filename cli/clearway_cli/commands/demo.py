@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from clearway_core.errors import UsageError
-from clearway_core.progress import Progress
 
 from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption
+from clearway_core.errors import UsageError
+from clearway_core.progress import Progress
 
 
 def register(app: typer.Typer) -> None:
@@ -45,9 +45,8 @@ def demo(
     Everything is made up and says so. Kafka is started if this machine can (Java 17 and Maven),
     or else one SQLite file takes its place. Nothing leaves the machine.
     """
-    from clearway_core.lake import open_lake  # noqa: F401
-
     from clearway_cli.demo import is_demo_folder
+    from clearway_core.lake import open_lake  # noqa: F401
 
     if as_json and serve:
         message = "--json prints one document and ends: add --no-serve"
@@ -66,7 +65,7 @@ def demo(
 
 def _run(data_dir: Path, log: str | None, *, embedded: bool, as_json: bool) -> bool:
     """Run the chain, say what it found, and return whether all of it passed."""
-    from clearway_cli.demo import run_demo  # noqa: I001
+    from clearway_cli.demo import run_demo
     from clearway_cli.demo_findings import find, lines
     from clearway_cli.output import console, say_json
     from clearway_core.lake import open_lake
@@ -117,12 +116,11 @@ def _say_next(data_dir: Path) -> None:
 
 
 def _serve(data_dir: Path, port: int) -> None:
+    from clearway_cli.cities import find_city
+    from clearway_cli.output import console
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
-
-    from clearway_cli.cities import find_city
-    from clearway_cli.output import console
 
     def ready(address: str) -> None:
         console.print(f"Map:               [bold]{address}[/]   (Ctrl-C ends)", highlight=False)
