@@ -172,8 +172,9 @@ def peak_mib() -> float:
 
 def write_fixes(data: Path, folder: Path, copies: int) -> tuple[Path, int]:
     """Write one San Francisco day, each cab `copies` times, as Parquet and as a raw table."""
-    from clearway_core.lake import Lake  # noqa: PLC0415
     from doubles import transforms_pings as pings  # noqa: PLC0415
+
+    from clearway_core.lake import Lake  # noqa: PLC0415
 
     day = pings.san_francisco(data, DAY.isoformat())
     fleet = pl.concat(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+
 from clearway_core.lake import Lake
 from clearway_transforms import cells, jobs, speed
 from clearway_transforms.parameters import congestion_parameters

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from scipy.stats import t as student
+
 from clearway_transforms import air_quality, congestion, speed, sphere
 from clearway_transforms.air_jobs import air_parameters
 from clearway_transforms.calibration import calibrations
 from clearway_transforms.parameters import congestion_parameters
-from scipy.stats import t as student
 
 
 def one(expression: pl.Expr, **values: object) -> object:

@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import polars_h3
 import pytest
+from doubles import transforms_pings as pings
+
 from clearway_core.lake import Lake
 from clearway_transforms import cells, jobs, speed
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.vehicle_jobs import vehicle_travel_of
-from doubles import transforms_pings as pings
 
 PARAMETERS = congestion_parameters()
 LOCAL = "America/Los_Angeles"

@@ -10,6 +10,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 import typer
+from doubles import transforms_pings as pings
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
 from clearway_cli.commands import build
 from clearway_core.city import City
 from clearway_core.contracts.lake import LAKE_CONTRACTS
@@ -17,9 +21,6 @@ from clearway_core.data_dir import DataDir
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake, open_lake
 from clearway_transforms import jobs
-from doubles import transforms_pings as pings
-from polars.testing import assert_frame_equal
-from typer.testing import CliRunner
 
 TABLES = ("vehicle_travel", "cell_travel", "cell_speed", "free_flow", "congestion")
 LATE_EVENING = datetime(2026, 3, 10, 23, 30, tzinfo=UTC)

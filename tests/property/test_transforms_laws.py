@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from clearway_transforms import cells, congestion, release, speed, tables, travel, trips
-from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
 from doubles import transforms_pings as pings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clearway_transforms import cells, congestion, release, speed, tables, travel, trips
+from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
 PARAMETERS = congestion_parameters()
 DAY = date(2026, 3, 10)

@@ -5,13 +5,14 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
+
 from clearway_core.city import City
 from clearway_core.contracts.lake import AIR_READINGS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.schema import conform
 from clearway_transforms import jobs
-from polars.testing import assert_frame_equal
 
 HOUR = datetime(2026, 3, 10, 6, tzinfo=UTC)
 

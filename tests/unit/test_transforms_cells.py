@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from doubles import transforms_pings as pings
+
 from clearway_core.errors import UsageError
 from clearway_core.geo import cell_at, disk, parent_of
 from clearway_transforms import cells, congestion, release
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.travel import SUMS
-from doubles import transforms_pings as pings
 
 PARAMETERS = congestion_parameters()
 CELL = cell_at(100.5, 13.75, 9)

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from doubles import transforms_pings as pings
+
 from clearway_transforms import clean
 from clearway_transforms.parameters import congestion_parameters
-from doubles import transforms_pings as pings
 
 PARAMETERS = congestion_parameters()
 

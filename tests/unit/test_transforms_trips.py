@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from doubles import transforms_pings as pings
+
 from clearway_transforms import clean, travel, trips
 from clearway_transforms.parameters import congestion_parameters
-from doubles import transforms_pings as pings
 
 PARAMETERS = congestion_parameters()
 

@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 from functools import cache
 
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-
 from clearway_transforms import air_quality, tables
 from clearway_transforms.air_quality import AirParameters
 from clearway_transforms.calibration import LinearCalibration, chosen

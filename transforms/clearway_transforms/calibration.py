@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import polars as pl
+
 from clearway_core.errors import UsageError
 from clearway_core.settings import Section, open_toml, raise_faults
-
 from clearway_transforms.parameters import PARAMETER_FOLDER, STATUSES
 
 NONE = "none"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from clearway_core.units import EARTH_RADIUS_M
 
+from clearway_core.units import EARTH_RADIUS_M
 from clearway_transforms.parameters import CongestionParameters
 from clearway_transforms.sphere import distance_m, distances_m
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.geo import COARSEST_RESOLUTION, FINEST_RESOLUTION
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-
 from clearway_transforms import cells, clean, release, tables, travel, trips
 from clearway_transforms import congestion as indices
 from clearway_transforms import speed as speeds

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
-from clearway_core.errors import UsageError
 
+from clearway_core.errors import UsageError
 from clearway_transforms.cells import ALL_CLASSES
 from clearway_transforms.parameters import CongestionParameters
 

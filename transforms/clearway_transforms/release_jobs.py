@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
-
 from clearway_transforms import cells, release, tables
 from clearway_transforms import congestion as indices
 from clearway_transforms import speed as speeds

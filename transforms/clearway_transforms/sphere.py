@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import polars as pl
+
 from clearway_core import geo
 from clearway_core.units import EARTH_RADIUS_M
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
+
 from clearway_core.contracts.field import Contract
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake, Table
 from clearway_core.schema import polars_schema
-
 from clearway_transforms.speed import space_mean_kmh
 
 BEFORE_DAY = timedelta(minutes=75)

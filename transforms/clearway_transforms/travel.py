@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 import polars_h3
-from clearway_core.contracts.wire import VEHICLE_CLASSES
 
+from clearway_core.contracts.wire import VEHICLE_CLASSES
 from clearway_transforms.parameters import CongestionParameters
 from clearway_transforms.sphere import distance_between_m
 from clearway_transforms.trips import COUNTED, HOUR_MS

@@ -10,8 +10,8 @@ from collections import Counter
 from datetime import date, timedelta
 
 import polars as pl
-from clearway_core.city import City
 
+from clearway_core.city import City
 from clearway_transforms import clean, tables, travel, trips
 from clearway_transforms.parameters import CongestionParameters
 

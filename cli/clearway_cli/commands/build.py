@@ -9,7 +9,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from clearway_core.errors import InsufficientData, UsageError
 
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
@@ -21,6 +20,7 @@ from clearway_cli.options import (
     WindowOption,
 )
 from clearway_cli.output import bar, console, say_json, say_table
+from clearway_core.errors import InsufficientData, UsageError
 
 WINDOW_MINUTES: Mapping[str, int] = {"15m": 15, "1h": 60, "1d": 1440}
 
@@ -86,10 +86,9 @@ def congestion(
     Fixes that cannot be right are left out and counted by rule. Days that are built again replace
     what was there.
     """
+    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_congestion
-
-    from clearway_cli.cities import find_city
 
     minutes = window_minutes(window)
     with bar("Congestion", quiet=as_json) as progress:
@@ -123,10 +122,9 @@ def air(
 
     Raw and calibrated values stand side by side; an hour with less than 75 % of readings says so.
     """
+    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_air
-
-    from clearway_cli.cities import find_city
 
     with bar("Air", quiet=as_json) as progress:
         account = build_air(
@@ -154,10 +152,9 @@ def emissions(
     as_json: JsonOption = False,
 ) -> None:
     """Build traffic emissions per cell and window, from the speeds of `build congestion`."""
+    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
-
-    from clearway_cli.cities import find_city
 
     minutes = None if window is None else window_minutes(window)
     with bar("Emissions", quiet=as_json) as progress:
@@ -190,11 +187,10 @@ def everything(
 
     Emissions are always built for all days that hold speeds.
     """
+    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
     from clearway_transforms.jobs import build_air, build_congestion
-
-    from clearway_cli.cities import find_city
 
     minutes = window_minutes(window)
     opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
