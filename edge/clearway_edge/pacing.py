@@ -111,6 +111,9 @@ class InTime:
         names: dict[str, None] = {}
         rest = NOTHING
         for chunk in chunks:
+            rest = _with_counts(rest, chunk)
+            if not chunk.seq:
+                continue
             names.update(dict.fromkeys(chunk.columns))
             labels = list(chunk.columns)
             rows = zip(*chunk.columns.values(), strict=True)
@@ -123,7 +126,6 @@ class InTime:
                     )
                 ),
             )
-            rest = _with_counts(rest, chunk)
         db.execute("create index row_at on row (at, seq)")
         db.commit()
         return list(names), rest

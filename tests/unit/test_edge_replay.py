@@ -347,6 +347,13 @@ def test_speed_replays_in_the_rhythm_of_the_data_whatever_the_order_of_the_file(
     assert not (tmp_path / "data/gateways/replay/sorting.sqlite").exists()
 
 
+def test_empty_recording_of_private_cars_replays_in_time(tmp_path):
+    file = write_csv(tmp_path / "f.csv", [])
+    profile = profile_file(tmp_path, PRIVATE)
+    account = replay([file], profile, tmp_path, speed=60.0, clock=TurnableClock())
+    assert (account.read, account.complete) == (0, True)
+
+
 def test_rows_per_second_bounds_the_rate(tmp_path):
     clock = TurnableClock()
     file = write_csv(tmp_path / "f.csv", [f"v,{T0 + i},100.5,13.7" for i in range(100)])
