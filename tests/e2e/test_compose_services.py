@@ -39,13 +39,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-    give_up_at_s = time.monotonic() + patience_s
+def _wait_for(
+    what: str, condition: Callable[[], bool], *, said: Callable[[], str] = lambda: ""
+) -> None:
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_at_s:
         if condition():
             return
         time.sleep(0.5)
-    pytest.fail(f"{what} did not happen within {patience_s:.0f} s")
+    pytest.fail(f"{what} did not happen within {PATIENCE_S:.0f} s\n{said()}")
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Stack:
     folder: Path
     replacements: dict[str, str]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    last_check: str = ""
 
     def translate(self, text: str, service: str) -> str:
         for there, here in self.replacements.items():
@@ -104,6 +107,7 @@ class Stack:
             timeout=60,
             check=False,
         )
+        self.last_check = result.stdout.decode(errors="replace") + result.stderr.decode()
         return result.returncode == 0
 
     def expect_healthy(self, name: str) -> None:
@@ -112,7 +116,7 @@ class Stack:
             assert status in {None, 0}, f"{name} ended with {status}:\n{self.log(name)}"
             return self.is_healthy(name)
 
-        _wait_for(f"health of {name}", healthy)
+        _wait_for(f"health of {name}", healthy, said=lambda: self.last_check)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]
