@@ -14,7 +14,6 @@ from clearway_core.contracts.wire import GATEWAY_HEALTH, GPS_PING, WIRE_CONTRACT
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot
 from clearway_core.stream.batch import Batch, encode
-
 from clearway_edge.checks import Flags, check_ranges
 from clearway_edge.health import health_record, parcel_of
 from clearway_edge.outbox import Outbox, Parcel, Stream

@@ -11,7 +11,6 @@ from typing import TypeVar, cast
 
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.datum import to_wgs84
-
 from clearway_edge.checks import Flags, check_ranges
 from clearway_edge.privacy import Pseudonymiser
 from clearway_edge.profile import (

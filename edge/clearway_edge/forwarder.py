@@ -12,7 +12,6 @@ from clearway_core.contracts.wire import TOPICS, WIRE_CONTRACTS
 from clearway_core.errors import ClearwayError, DeliveryFailed, MessageTooLarge
 from clearway_core.stream.batch import CONTENT_TYPE, Batch, decode, encode
 from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER, Log, Message
-
 from clearway_edge.outbox import MESSAGE_TOO_LARGE, Outbox, Waiting
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import orjson
+
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.stream.batch import Batch, encode
-
 from clearway_edge.outbox import Account, Outbox, Parcel, Stream
 
 _PAGE_BYTES = 4096

@@ -10,7 +10,6 @@ from pathlib import Path
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import UsageError
 from clearway_core.progress import Progress, silent
-
 from clearway_edge.replaying import PATIENCE_S, FileAccount
 
 MAX_FAULTS = 20
@@ -110,7 +109,6 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
         If another process runs this gateway.
     """
     from clearway_core.stream.address import open_log
-
     from clearway_edge.gateway_dir import gateway_dir
     from clearway_edge.pacing import pace_of
     from clearway_edge.profile import find_profile
@@ -187,7 +185,6 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
     import threading
 
     from clearway_core.stream.address import open_log
-
     from clearway_edge.running import run_gateway
     from clearway_edge.settings import read_settings
 
@@ -258,7 +255,6 @@ def status(data_dir: Path) -> list[Mapping[str, object]]:
     The outbox is read beside a running gateway and not changed.
     """
     from clearway_core.data_dir import DataDir
-
     from clearway_edge.gateway_status import read_status
 
     folders = sorted(DataDir(data_dir).gateways.glob("*/outbox.sqlite"))

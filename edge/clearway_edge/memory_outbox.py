@@ -10,7 +10,6 @@ from pathlib import Path
 
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull
-
 from clearway_edge.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,

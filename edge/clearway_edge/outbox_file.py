@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from clearway_core.errors import SourceUnavailable
-
 from clearway_edge.outbox import Bounds
 
 log = logging.getLogger(__name__)

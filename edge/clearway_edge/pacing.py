@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import orjson
+
 from clearway_core.clock import Clock
 from clearway_core.errors import UsageError
-
 from clearway_edge.convert import Converted
 from clearway_edge.sources.files import CHUNK_ROWS
 

@@ -17,7 +17,6 @@ from clearway_core.identity import new_boot, replay_boot
 from clearway_core.progress import Progress
 from clearway_core.stream.batch import Batch, encode
 from clearway_core.stream.log import Log
-
 from clearway_edge.convert import Converted, Converter
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir

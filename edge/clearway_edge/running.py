@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from clearway_core.clock import Clock
 from clearway_core.stream.log import Log
-
 from clearway_edge.agent import Agent
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import gateway_dir

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from clearway_core.contracts.field import Field
 from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
 from clearway_core.settings import Section, open_toml, raise_faults
-
 from clearway_edge.gateway_dir import GATEWAY_NAME
 from clearway_edge.outbox import Bounds, WhenFull
 

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull
-
 from clearway_edge.outbox import (
     DAMAGED,
     EVICTED_AGE,

@@ -14,7 +14,6 @@ from random import Random
 from typing import NamedTuple, cast
 
 from clearway_core.units import EARTH_RADIUS_M
-
 from clearway_edge.convert import Converted
 from clearway_edge.profile import PUBLIC_CLASSES
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from doubles.edge_doubles import TurnableClock
+
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox import DAMAGED, Bounds, Parcel, Stream
 from clearway_edge.sqlite_outbox import SqliteOutbox
-from doubles.edge_doubles import TurnableClock
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

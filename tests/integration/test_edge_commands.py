@@ -6,10 +6,11 @@ import json
 
 import pytest
 import typer
-from clearway_cli.commands import gateway, inspect, replay
-from clearway_core.errors import UsageError
 from doubles.edge_doubles import profile_file, write_csv
 from typer.testing import CliRunner
+
+from clearway_cli.commands import gateway, inspect, replay
+from clearway_core.errors import UsageError
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from doubles.edge_doubles import profile_file, write_csv
+
 from clearway_core.stream.address import open_log
 from clearway_core.stream.batch import decode
 from clearway_core.stream.log import TopicPartition
 from clearway_edge import jobs
-from doubles.edge_doubles import profile_file, write_csv
 
 pytestmark = pytest.mark.kafka
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
+from doubles.edge_doubles import all_bytes, batches_in, rows_in
+
 from clearway_core.clock import to_ms
 from clearway_edge import jobs
 from clearway_edge.sources.nmea import SentenceReader, parse_rmc
 from clearway_edge.trip_ends import distance_m
-from doubles.edge_doubles import all_bytes, batches_in, rows_in
 
 pytestmark = pytest.mark.real_data
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from doubles.edge_doubles import CAR_PROFILE, TurnableClock, profile_file, write_csv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_edge.convert import Converter
@@ -15,9 +19,6 @@ from clearway_edge.privacy import KeyRing, Pseudonymiser
 from clearway_edge.profile_reading import read_profile
 from clearway_edge.sources.files import read_chunks
 from clearway_edge.trip_ends import TripEndCutter
-from doubles.edge_doubles import CAR_PROFILE, TurnableClock, profile_file, write_csv
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PROFILE = (
     CAR_PROFILE.replace('class = "taxi"', 'class = "car"')

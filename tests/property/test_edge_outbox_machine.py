@@ -6,13 +6,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import Parcel, Stream
-from clearway_edge.sqlite_outbox import SqliteOutbox
 from doubles.edge_doubles import TurnableClock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from clearway_edge.memory_outbox import MemoryOutbox
+from clearway_edge.outbox import Parcel, Stream
+from clearway_edge.sqlite_outbox import SqliteOutbox
 
 
 class OutboxMachine(RuleBasedStateMachine):

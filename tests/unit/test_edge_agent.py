@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from doubles.edge_doubles import MemoryLog, TurnableClock, profile_file, write_csv
+
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_core.stream.batch import CONTENT_TYPE, Batch, encode
@@ -27,7 +29,6 @@ from clearway_edge.profile_reading import read_profile
 from clearway_edge.replaying import Replay
 from clearway_edge.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
-from doubles.edge_doubles import MemoryLog, TurnableClock, profile_file, write_csv
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

@@ -6,13 +6,14 @@ import json
 import tomllib
 
 import pytest
+from doubles.edge_doubles import write_archive, write_csv
+
 from clearway_core.errors import SettingsError, SourceUnavailable
 from clearway_edge import jobs
 from clearway_edge.inspection.inspect_file import inspect_file
 from clearway_edge.inspection.sample import around_vehicle
 from clearway_edge.inspection.zones import propose_zones
 from clearway_edge.profile_reading import read_profile
-from doubles.edge_doubles import write_archive, write_csv
 
 T0 = 1_768_440_000
 

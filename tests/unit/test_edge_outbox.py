@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from doubles.edge_doubles import TurnableClock
+
 from clearway_core.errors import OutboxFull
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.outbox import (
@@ -16,7 +18,6 @@ from clearway_edge.outbox import (
     WhenFull,
 )
 from clearway_edge.sqlite_outbox import SqliteOutbox
-from doubles.edge_doubles import TurnableClock
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.edge_doubles import TurnableClock
+
 from clearway_core.clock import to_ms
 from clearway_edge.privacy import KeyRing, Pseudonymiser, epoch_of, pseudonym
-from doubles.edge_doubles import TurnableClock
 
 BANGKOK = ZoneInfo("Asia/Bangkok")
 

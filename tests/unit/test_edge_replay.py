@@ -6,12 +6,6 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from clearway_core.datum import wgs84_to_gcj02
-from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
-from clearway_edge import jobs
-from clearway_edge.gateway_dir import gateway_dir
-from clearway_edge.profile import find_profile, shipped_profiles
-from clearway_edge.profile_reading import read_profile
 from doubles.edge_doubles import (
     CAR_PROFILE,
     TurnableClock,
@@ -22,6 +16,13 @@ from doubles.edge_doubles import (
     write_archive,
     write_csv,
 )
+
+from clearway_core.datum import wgs84_to_gcj02
+from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
+from clearway_edge import jobs
+from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.profile import find_profile, shipped_profiles
+from clearway_edge.profile_reading import read_profile
 
 T0 = 1_768_440_000
 

@@ -8,6 +8,10 @@ import socket
 import threading
 
 import pytest
+from doubles.edge_doubles import Bytes, TurnableClock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SourceUnavailable
@@ -19,9 +23,6 @@ from clearway_edge.sources.pms5003 import (
     Pms5003Source,
     parse_frame,
 )
-from doubles.edge_doubles import Bytes, TurnableClock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FRAME = bytes.fromhex(
     "424d001c000000080008000000080008"  # PM with CF=1, PM atmospheric

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from clearway_core.clock import to_ms
 from clearway_edge.profile import Ambiguous, TimeFormat, TimeRule
 from clearway_edge.times import AMBIGUOUS, NONEXISTENT, UNPARSABLE, read_times

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from clearway_core.errors import UsageError
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LogOption
+from clearway_core.errors import UsageError
 
 SettingsOption = Annotated[Path, typer.Option("--settings", help="The gateway's settings, TOML.")]
 
@@ -31,9 +31,8 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write sample settings for a new gateway."""
-    from clearway_edge import jobs
-
     from clearway_cli.output import console, say_json
+    from clearway_edge import jobs
 
     file = jobs.init(settings, name=name, time_zone=time_zone)
     if as_json:
@@ -44,9 +43,8 @@ def init(
 
 def check(settings: SettingsOption, as_json: JsonOption = False) -> None:
     """Check settings, all faults at once, without opening any device or connection."""
-    from clearway_edge import jobs
-
     from clearway_cli.output import say_json, say_table
+    from clearway_edge import jobs
 
     found = jobs.check(settings)
     if as_json:
@@ -57,10 +55,9 @@ def check(settings: SettingsOption, as_json: JsonOption = False) -> None:
 
 def run(settings: SettingsOption, log: LogOption = None, as_json: JsonOption = False) -> None:
     """Run the gateway until Ctrl-C or SIGTERM; what it has read is safe by then."""
+    from clearway_cli.output import say_json
     from clearway_core.logging import configure
     from clearway_edge import jobs
-
-    from clearway_cli.output import say_json
 
     configure(logging.INFO)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -71,9 +68,8 @@ def run(settings: SettingsOption, log: LogOption = None, as_json: JsonOption = F
 
 def status(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:
     """Show the books of the gateways in the data folder."""
-    from clearway_edge import jobs
-
     from clearway_cli.output import say_json, say_table
+    from clearway_edge import jobs
 
     found = jobs.status(data_dir)
     if not found:

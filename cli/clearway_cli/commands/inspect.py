@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from clearway_core.errors import UsageError
 
 from clearway_cli.options import JsonOption
+from clearway_core.errors import UsageError
 
 if TYPE_CHECKING:
     from clearway_edge.inspection.inspect_file import Inspection
@@ -33,9 +33,8 @@ def inspect(
 
     Shows what the first rows become. Nothing is sent and nothing but --out is written.
     """
-    from clearway_edge.inspection.inspect_file import inspect_file
-
     from clearway_cli.output import say_json
+    from clearway_edge.inspection.inspect_file import inspect_file
 
     found = inspect_file(file)
     if out is not None:

@@ -45,9 +45,8 @@ def replay(  # noqa: PLR0917 -- options of a command
     Says how many records were read, delivered, spooled (they wait in the outbox) and dropped, by
     reason. Replaying the same file again adds nothing to the lake.
     """
-    from clearway_edge import jobs
-
     from clearway_cli.output import bar, say_error, say_json
+    from clearway_edge import jobs
 
     with bar("Replaying", quiet=as_json) as progress:
         account = jobs.replay(

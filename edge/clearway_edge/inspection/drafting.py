@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from statistics import median
 
 from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
-
 from clearway_edge.inspection.clocks import ClockGuess, guess_clock
 from clearway_edge.inspection.draft import UNANSWERED, Draft, quoted
 from clearway_edge.inspection.roles import CHANNEL_NAMES, Roles, find_roles, numbers_of

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from clearway_core.clock import from_ms
 from clearway_core.errors import ClearwayError
-
 from clearway_edge.convert import Converter
 from clearway_edge.inspection.draft import Question
 from clearway_edge.inspection.drafting import draft_profile

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-from clearway_core.errors import MissingDependency, SourceUnavailable
 
+from clearway_core.errors import MissingDependency, SourceUnavailable
 from clearway_edge.profile import FileKind
 from clearway_edge.sources.unzip import unzipped
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-from clearway_core.errors import UsageError
 
+from clearway_core.errors import UsageError
 from clearway_edge.profile import SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
 from clearway_edge.sources.unzip import unzipped

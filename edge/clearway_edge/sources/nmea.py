@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from clearway_core.clock import to_ms
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.units import KMH_PER
-
 from clearway_edge.sources.source import Intake, Line, Reading
 
 BAD_CHECKSUM = "bad_checksum"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import AIR_READING
-
 from clearway_edge.sources.source import Intake, Line, Reading
 
 MODEL = "pms5003"
