@@ -189,6 +189,21 @@ def test_earlier_demo_is_emptied(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [".clearway-demo", "city"]
 
 
+def test_folder_that_an_airflow_works_on_is_not_emptied(tmp_path: Path) -> None:
+    demo.prepare_folder(tmp_path / "d")
+    home = tmp_path / "d" / "airflow"
+    home.mkdir()
+    command = [sys.executable, "-c", "print('here', flush=True); import time; time.sleep(60)"]
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        with pytest.raises(UsageError, match=f"process {process.pid}"):
+            demo.prepare_folder(tmp_path / "d")
+        process.kill()
+
+    assert home.is_dir()
+
+
 def test_machine_readable_summary_cannot_keep_serving(tmp_path: Path) -> None:
     done = clearway("demo", "--json", "--data-dir", str(tmp_path / "d"))
 
