@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from clearway_core.errors import InsufficientData
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
+
+from clearway_core.errors import InsufficientData
 
 Numbers = NDArray[np.float64]
 Labels = NDArray[np.str_]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from skops import io
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
 from clearway_core.progress import Progress, silent
 from clearway_core.settings import open_toml, raise_faults
-from skops import io
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from clearway_models.calibration import (
     FEATURES,
     Calibration,

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from clearway_core.settings import Section, open_toml, raise_faults
-
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     Parameter,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core import geo
 from clearway_core.settings import raise_faults
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.lake import Lake
-
 from clearway_models.charge import broken_bounds
 from clearway_models.charge_parameters import ChargeParameters, read_charge_parameters
 from clearway_models.in_force_jobs import price_bounds, prices_in_force, prices_of

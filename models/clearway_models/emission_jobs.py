@@ -10,12 +10,12 @@ from typing import Final, Literal
 
 import numpy as np
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.contracts.lake import CELL_EMISSIONS
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.schema import polars_schema
-
 from clearway_models import lake as tables
 from clearway_models.charge_parameters import read_charge_parameters
 from clearway_models.counts import (

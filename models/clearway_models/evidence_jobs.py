@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
-from clearway_core.lake import Lake
 
+from clearway_core.lake import Lake
 from clearway_models import lake as tables
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.evidence import (

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
+
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
-
 from clearway_models.charge import PriceBounds
 from clearway_models.charge_parameters import ChargeParameters
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearway_core.progress import Progress, silent
-
 from clearway_models.decision_jobs import (
     Decision,
     Publication,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 

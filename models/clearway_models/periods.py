@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core.errors import SettingsError
 from clearway_core.settings import Section
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+
 from clearway_core import geo
 from clearway_core.city import City
-
 from clearway_models.charge import Price, two_digits
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.counts import Expansion

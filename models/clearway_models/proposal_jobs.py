@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.clock import SystemClock
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-
 from clearway_models import lake as tables
 from clearway_models.charge import Price, bounded_prices, capped_costs
 from clearway_models.charge_parameters import (

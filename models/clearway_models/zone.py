@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clearway_core import geo
 from clearway_core.errors import UsageError
+from clearway_core.units import EARTH_RADIUS_M
 
 _FORM = (
     "a zone file is a GeoJSON Feature, FeatureCollection, Polygon or MultiPolygon, or a JSON list "
@@ -176,7 +177,24 @@ def _cells(where: str, geometry: dict[str, object], resolution: int) -> list[int
         raise UsageError(message)
     for polygon in polygons:
         _check_rings(where, polygon)
+        _check_size(where, polygon[0], resolution)
     return geo.cells_in_geometry(geometry, resolution)
+
+
+def _check_size(where: str, ring: Sequence[Sequence[float]], resolution: int) -> None:
+    """Refuse a ring before its cells are listed: those of a country would fill the memory."""
+    lon_deg, lat_deg, *_ = ring[0]
+    cell_km2 = geo.area_km2(geo.cell_at(lon_deg, lat_deg, resolution))
+    sines = [math.sin(math.radians(position[1])) for position in ring]
+    steps = [math.radians(b[0] - a[0]) for a, b in pairwise(ring)]
+    twice = sum(step * (a + b) for step, (a, b) in zip(steps, pairwise(sines), strict=True))
+    n_cells = abs(twice) / 2 * (EARTH_RADIUS_M / 1000) ** 2 / cell_km2
+    if n_cells > _MAX_CELLS:
+        message = (
+            f"{where}: the zone has about {n_cells:,.0f} cells of resolution {resolution}; at most "
+            f"{_MAX_CELLS:,} make a city. Is latitude given before longitude?"
+        )
+        raise UsageError(message)
 
 
 def _check_rings(where: str, polygon: object) -> None:

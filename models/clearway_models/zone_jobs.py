@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core import geo
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
-
 from clearway_models import lake as tables
 from clearway_models.zone import read_zone
 

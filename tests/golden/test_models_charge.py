@@ -86,9 +86,7 @@ def test_prices_are_rounded_capped_and_kept_in_ratio() -> None:
         ratio_high={"car": 1.0, "motorcycle": 1.0, "truck": 4.0},
     )
 
-    new = bounded_prices(
-        {"car": 117.4, "motorcycle": 3.0, "truck": 260.0}, bounds, reference="car"
-    )
+    new = bounded_prices({"car": 117.4, "motorcycle": 3.0, "truck": 260.0}, bounds, reference="car")
     raised = bounded_prices(
         {"car": 117.4, "motorcycle": 3.0, "truck": 260.0},
         bounds,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from clearway_models.emissions import (
-    class_emission,
     clamped,
+    class_emission,
     hot_emission_factor,
     suspended_wear_gkm,
     wear_emission,
@@ -162,8 +162,7 @@ def test_every_shipped_curve_gives_the_workbooks_own_check_value(
         matching = [
             row
             for row in rows
-            if (row["Category"], row["Fuel"], row["Segment"], row["EuroStandard"])
-            == _SEGMENT[name]
+            if (row["Category"], row["Fuel"], row["Segment"], row["EuroStandard"]) == _SEGMENT[name]
             and row["Pollutant"] == _POLLUTANT[quantity]
             and row["Mode"] in {"", "Urban Peak"}
         ]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from clearway_cli.commands import charge, zone
-from clearway_core.errors import ClearwayError, UsageError
 from doubles.models_lake import Scene, write_city, write_lake, write_zone
 from typer.testing import CliRunner
+
+from clearway_cli.commands import charge, zone
+from clearway_core.errors import ClearwayError, UsageError
 
 
 @pytest.fixture

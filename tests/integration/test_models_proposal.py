@@ -9,10 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from doubles.models_lake import CELLS, Scene, write_city, write_lake, write_zone
+
 from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_models import jobs
-from doubles.models_lake import CELLS, Scene, write_city, write_lake, write_zone
 
 GOOD = Scene()
 

@@ -110,9 +110,7 @@ def test_price_in_force_moves_by_at_most_one_step(
 
 
 @given(cost=costs, unit=units, extra=st.floats(0, 100))
-def test_price_never_falls_as_damage_rises(
-    cost: dict[str, float], unit: int, extra: float
-) -> None:
+def test_price_never_falls_as_damage_rises(cost: dict[str, float], unit: int, extra: float) -> None:
     space = {"car": 1.0, "motorcycle": 0.5, "truck": 2.5}
     less, more = (
         bounded_prices(

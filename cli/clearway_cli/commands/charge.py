@@ -55,11 +55,10 @@ def propose(
     The answer is `propose`, or `hold: not enough evidence` with the list of what is missing; the
     prices of a hold are indicative and are never published.
     """
-    from clearway_core.lake import open_lake
-    from clearway_models.jobs import propose_charge
-
     from clearway_cli.charge_text import say_proposal
     from clearway_cli.cities import find_city
+    from clearway_core.lake import open_lake
+    from clearway_models.jobs import propose_charge
 
     with bar("Charge proposal", quiet=json) as progress:
         proposal = propose_charge(
@@ -84,10 +83,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one proposal, or list all of them with their state."""
+    from clearway_cli.charge_text import say_list, say_proposal
     from clearway_core.lake import open_lake
     from clearway_models.jobs import find_proposal, list_proposals
-
-    from clearway_cli.charge_text import say_list, say_proposal
 
     opened = open_lake(data_dir, lake)
     if proposal_id is None:
@@ -113,10 +111,9 @@ def explain(
     """Explain a proposal: reasons of each price, evidence, parameters, limits and decisions."""
     from dataclasses import asdict
 
+    from clearway_cli.charge_text import say_explanation
     from clearway_core.lake import open_lake
     from clearway_models.jobs import decisions, find_proposal
-
-    from clearway_cli.charge_text import say_explanation
 
     opened = open_lake(data_dir, lake)
     proposal = find_proposal(opened, proposal_id)

@@ -33,10 +33,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a zone's cells, its area, and how many of its cells were ever driven."""
+    from clearway_cli.charge_text import say_zone
     from clearway_core.lake import open_lake
     from clearway_models.jobs import show_zone
-
-    from clearway_cli.charge_text import say_zone
 
     shown = show_zone(open_lake(data_dir, lake), zone=zone, resolution=resolution)
     if json:
