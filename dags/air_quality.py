@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
+
 from clearway_cli import dag_tasks
 
 READINGS = Asset("readings", uri="x-clearway://lake/readings")

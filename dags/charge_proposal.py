@@ -9,8 +9,7 @@
 | `publish` | `clearway charge approve ID` and `clearway charge publish ID` |
 | `record_rejection` | `clearway charge approve ID --reject` |
 
-Approved prices are checked against their bounds once more; every answer is recorded with its name.
-A proposal without enough evidence is never published. More: docs/guides/approval.md
+Every answer is recorded; prices are checked again before publication: docs/guides/approval.md.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
+
 from clearway_cli import dag_tasks
 from clearway_cli.airflow_approval import ANSWER_KEY, RecordedApproval
 

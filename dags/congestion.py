@@ -17,6 +17,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
+
 from clearway_cli import dag_tasks
 
 READINGS = Asset("readings", uri="x-clearway://lake/readings")

@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ from clearway_core.errors import ClearwayError, MissingDependency
 from clearway_core.progress import Progress, silent
 
 DEFAULT_PORT = 8080
+MAP_ADDRESS = "http://127.0.0.1:8501"
+"""Where `clearway serve` shows the map, for the link in an approval."""
+
 USER = "admin"
 CHAIN = ("congestion", "air_quality", "charge_proposal")
 """The DAGs in the order in which data flows through them."""
 
+_GIVEN = frozenset(f"CLEARWAY_{name}" for name in ("DATA_DIR", "LAKE", "LOG", "CITY", "ZONE"))
 _JWT_SECRET_BYTES = 64
 _FERNET_KEY_BYTES = 32
 _PASSWORD_BYTES = 18
@@ -220,11 +225,14 @@ def _runner_events(home: AirflowHome, dag_ids: Sequence[str]) -> Iterator[dict[s
             )
         finally:
             os.close(write_end)
+        watchdog = threading.Timer(_CHAIN_TIMEOUT_S, process.kill)
+        watchdog.start()
         try:
             for line in reports:
                 yield json.loads(line)
-            code = process.wait(timeout=_CHAIN_TIMEOUT_S)
+            code = process.wait()
         finally:
+            watchdog.cancel()
             if process.poll() is None:
                 process.terminate()
                 process.wait()
@@ -242,12 +250,17 @@ def _require_airflow() -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """Return this process's environment without anybody else's Airflow or DAG settings."""
+    """Return this process's environment without anybody else's Airflow.
+
+    What the DAGs work on comes from the call alone; credentials of Kafka and of the object store
+    stay as they are.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AIRFLOW_", "CLEARWAY_"))
+        if not name.startswith("AIRFLOW_") and name not in _GIVEN
     }
+    kept.setdefault("CLEARWAY_MAP", MAP_ADDRESS)
     # `standalone` starts its parts by the bare name `airflow`.
     kept["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", os.defpath)))
     return kept

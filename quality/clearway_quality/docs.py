@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import cast
 
 import polars as pl
+
 from clearway_core.contracts.field import Contract
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
 from clearway_core.publication import JOURNAL
-
 from clearway_quality.suites import Severity, checks_of
 
 REPORT_FILE = "index.html"

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from doubles.dags import require_airflow
+
 from clearway_cli import airflow_home, airflow_process
 from clearway_core.errors import ClearwayError, UsageError
-from doubles.dags import require_airflow
 
 pytestmark = pytest.mark.airflow
 
@@ -47,11 +48,13 @@ def test_nobody_elses_airflow_is_touched(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", "aws://production")
     monkeypatch.setenv("CLEARWAY_LAKE", "s3://production/lake")
+    monkeypatch.setenv("CLEARWAY_KAFKA_USER", "traffic")
 
     environment = airflow_home.prepare(tmp_path).environment
 
     assert "production" not in json.dumps(dict(environment))
     assert environment["AIRFLOW_HOME"] == str(tmp_path.resolve() / "airflow")
+    assert environment["CLEARWAY_KAFKA_USER"] == "traffic"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert environment["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
     assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
