@@ -53,7 +53,13 @@ def clearway_units(file: Path) -> int:
         for bucket in range(8)
     ]
     travel = pl.concat(parts).lazy()
-    return cells.cell_travel(cells.with_all_classes(travel)).collect().height
+    return (
+        cells.cell_travel(
+            cells.with_all_classes(cells.roll_up(travel, resolution=9, window_minutes=15))
+        )
+        .collect()
+        .height
+    )
 
 
 def clearway_build(file: Path) -> int:

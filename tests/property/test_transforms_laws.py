@@ -146,7 +146,11 @@ def test_rolling_up_keeps_every_sum_and_never_counts_more_vehicles(rows, resolut
 @FEW
 @given(rows=fleets())
 def test_the_interval_holds_the_mean_and_no_provider_lacks_a_vehicle(rows):
-    sums = cells.cell_travel(cells.with_all_classes(travel_of(rows).lazy()))
+    sums = cells.cell_travel(
+        cells.with_all_classes(
+            cells.roll_up(travel_of(rows).lazy(), resolution=9, window_minutes=15)
+        )
+    )
     result = speed.cell_speed(sums, PARAMETERS).collect()
     assert result.filter(pl.col("interval_low_kmh") > pl.col("space_mean_kmh")).is_empty()
     assert result.filter(pl.col("interval_high_kmh") < pl.col("space_mean_kmh")).is_empty()

@@ -10,7 +10,7 @@ from clearway_core.errors import UsageError
 from clearway_core.geo import cell_at, disk, parent_of
 from clearway_transforms import cells, congestion, release
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.travel import SUMS
+from clearway_transforms.travel import OUTLINE_COUNTS, SUMS
 
 PARAMETERS = congestion_parameters()
 CELL = cell_at(100.5, 13.75, 9)
@@ -20,6 +20,7 @@ def travelled(**columns: object) -> dict[str, object]:
     """Return a row of vehicle travel: 100 m in 10 s, seen once."""
     row: dict[str, object] = dict.fromkeys(SUMS, 0)
     row |= {"distance_mm": 100_000, "duration_ms": 10_000, "gap_15s_ms": 10_000}
+    row |= dict.fromkeys(OUTLINE_COUNTS.values(), columns.get("n_pings", 1))
     row |= {"n_pings": 1, "n_legs": 1, "h3_cell": CELL, "window_start": pings.NOON}
     row |= {"vehicle_class": "taxi", "provider": "a", "vehicle": "v0", "pseudonym_epoch": "1"}
     return row | columns
@@ -51,6 +52,13 @@ def test_over_two_epochs_the_larger_counts_and_not_the_sum():
     rows = [travelled(vehicle=f"a{n}", pseudonym_epoch="2026-03-10") for n in range(4)]
     rows += [travelled(vehicle=f"b{n}", pseudonym_epoch="2026-03-11") for n in range(3)]
     assert summed(rows)["n_vehicles"].to_list() == [4]
+
+
+def test_a_vehicle_outside_the_outline_of_a_coarser_cell_does_not_count_there():
+    rows = [travelled(vehicle="inside"), travelled(vehicle="fringe", n_pings_r8=0)]
+    assert summed(rows, resolution=9)["n_vehicles"].to_list() == [2]
+    coarse = summed(rows, resolution=8).row(0, named=True)
+    assert (coarse["n_vehicles"], coarse["n_pings"], coarse["duration_ms"]) == (1, 2, 20_000)
 
 
 def test_a_vehicle_that_only_a_straight_line_puts_there_does_not_count():

@@ -11,7 +11,7 @@ import polars as pl
 import polars_h3
 
 from clearway_transforms.parameters import CongestionParameters
-from clearway_transforms.travel import BASE_WINDOW_MINUTES, SUMS
+from clearway_transforms.travel import BASE_WINDOW_MINUTES, OUTLINE_COUNTS, SUMS
 
 ALL_CLASSES = "all"
 
@@ -84,7 +84,14 @@ def roll_up(
         15, 60 or 1440.
     time_zone
         IANA name; hours and days begin by its clock. ``window_start`` stays UTC.
+
+    Returns
+    -------
+    polars.LazyFrame
+        `SUMS` per cell, window, class and vehicle, and ``n_seen``: its fixes within the outline of
+        the coarser cell.
     """
+    in_outline = pl.col(OUTLINE_COUNTS.get(resolution, "n_pings")).fill_null(pl.col("n_pings"))
     cell = polars_h3.cell_to_parent(pl.col("h3_cell"), resolution).cast(pl.UInt64)
     start = pl.col("window_start")
     if window_minutes != BASE_WINDOW_MINUTES:
@@ -94,7 +101,7 @@ def roll_up(
     return (
         vehicle_travel.with_columns(h3_cell=cell, window_start=start)
         .group_by(*_CELL, *_VEHICLE)
-        .agg(pl.col(name).sum() for name in SUMS)
+        .agg(*(pl.col(name).sum() for name in SUMS), n_seen=in_outline.sum())
     )
 
 
@@ -113,10 +120,10 @@ def with_all_classes(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
     by_class = vehicle_travel.with_columns(day).join(several, on="day", how="semi").drop("day")
     together = (
         vehicle_travel.group_by("h3_cell", "window_start", *_VEHICLE)
-        .agg(pl.col(name).sum() for name in SUMS)
+        .agg(pl.col(name).sum() for name in (*SUMS, "n_seen"))
         .with_columns(vehicle_class=pl.lit(ALL_CLASSES))
     )
-    columns = [*_CELL, *_VEHICLE, *SUMS]
+    columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
     return pl.concat([together.select(columns), by_class.select(columns)])
 
 
@@ -136,13 +143,14 @@ def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
 
     Notes
     -----
-    A vehicle counts where it moved and was seen, with a fix of its own in the cell and window. The
+    A vehicle counts where it moved and was seen, with a fix of its own inside the cell's outline
+    and the window. The
     straight line between two fixes a minute apart also crosses cells in which nobody was seen, even
     open water: their sums are kept, so that nothing is lost in a roll-up, but nobody counts there.
     """
     distance_dm = (pl.col("distance_mm") + 50) // 100
     duration_ds = (pl.col("duration_ms") + 50) // 100
-    seen = (pl.col("duration_ms") > 0) & (pl.col("n_pings") > 0)
+    seen = (pl.col("duration_ms") > 0) & (pl.col("n_seen") > 0)
     squares = ("distance_sq_dm2", "duration_sq_ds2", "distance_duration_dm_ds")
     by_epoch = vehicle_travel.group_by(*_CELL, "pseudonym_epoch").agg(
         *(pl.col(name).sum() for name in SUMS),

@@ -34,6 +34,13 @@ SUMS = (
 )
 """Additive columns of ``vehicle_travel``."""
 
+OUTLINE_COUNTS = {resolution: f"n_pings_r{resolution}" for resolution in (7, 8, 9)}
+"""Columns with the fixes that also lie within the outline of a coarser cell.
+
+An H3 parent is not exactly the union of its children: a fix near the border may lie in a child, but
+outside the parent's hexagon, which is what a map shows.
+"""
+
 GROUP = ("vehicle_code", "vehicle_class", "h3_cell", "window")
 _PIECE_GROUP = (*GROUP, "sort_of_time")
 
@@ -167,7 +174,10 @@ def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: i
 
 
 def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
-    """Return the number of fixes at an end of a counted leg, per vehicle, cell and window."""
+    """Return the number of fixes at an end of a counted leg, per vehicle, cell and window.
+
+    Those that also lie within the outline of the cell's parents are in `OUTLINE_COUNTS`.
+    """
     counts = pl.col("kind").is_in(COUNTED).fill_null(value=False)
     return (
         paired.filter(counts | counts.shift(-1, fill_value=False))
@@ -176,19 +186,36 @@ def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
             _CLASS,
             cell_of("lon_deg", "lat_deg", resolution).alias("h3_cell"),
             (pl.col("observed_ms") // WINDOW_MS).alias("window"),
+            "lon_deg",
+            "lat_deg",
+        )
+        .with_columns(
+            _lies_within(coarser, resolution).alias(name)
+            for coarser, name in OUTLINE_COUNTS.items()
         )
         .group_by(GROUP)
-        .agg(n_pings=pl.len().cast(pl.Int64))
+        .agg(
+            pl.len().cast(pl.Int64).alias("n_pings"),
+            *(pl.col(name).sum().cast(pl.Int64) for name in OUTLINE_COUNTS.values()),
+        )
     )
 
 
+def _lies_within(coarser: int, resolution: int) -> pl.Expr:
+    """Return whether a fix lies in the hexagon of its cell's parent."""
+    if coarser >= resolution:
+        return pl.lit(value=True)
+    parent = polars_h3.cell_to_parent(pl.col("h3_cell"), coarser).cast(pl.UInt64)
+    return cell_of("lon_deg", "lat_deg", coarser).eq(parent)
+
+
 def add_up(pieces: pl.LazyFrame, fixes: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the sums of `SUMS` per vehicle, class, cell and window of all of them."""
+    """Return the sums of `SUMS` and `OUTLINE_COUNTS` per vehicle, class, cell and window."""
     by_sort = pieces.group_by(_PIECE_GROUP).agg(pl.col("distance_mm", "time_ms", "n_legs").sum())
     return (
         pl.concat([by_sort.select(*GROUP, *_sums_by_sort()), fixes], how="diagonal")
         .group_by(GROUP)
-        .agg(pl.col(name).sum() for name in SUMS)
+        .agg(pl.col(name).sum() for name in (*SUMS, *OUTLINE_COUNTS.values()))
     )
 
 

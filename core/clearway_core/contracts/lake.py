@@ -259,6 +259,17 @@ VEHICLE_TRAVEL = Contract(
         _text("vehicle", "Pseudonym."),
         _text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
         *_TRAVEL_SUMS,
+        *(
+            Field(
+                name=f"n_pings_r{resolution}",
+                dtype=DataType.INT64,
+                minimum=0,
+                nullable=True,
+                description="Of n_pings, those that also lie within the outline of the cell's "
+                f"parent at resolution {resolution}; null is all.",
+            )
+            for resolution in (7, 8, 9)
+        ),
     ),
     key=(*_WINDOW_KEY, "provider", "vehicle"),
     partition_by=_WINDOW_PARTITION,
