@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from clearway_core.contracts.field import Contract, DataType
 from clearway_core.contracts.lake import LAKE_CONTRACTS
@@ -308,6 +308,7 @@ class Table:
     ) -> int:
         rows = _to_delta(conform(frame, self.contract), self.contract)
         delta = self._open() or self._create()
+        self._add_new_columns(delta)
         for app_id, next_version in transactions.items():
             held = delta.transaction_version(app_id)
             believed = (committed or {}).get(app_id, held)
@@ -336,10 +337,16 @@ class Table:
                 predicate=predicate,
                 commit_properties=properties,
             )
-        except DeltaError as error:
+        except CommitFailedError as error:
             message = (
                 f"{self.contract.name}: another process changed the table during this commit "
                 f"({error}); nothing of it was written. Run the command again."
+            )
+            raise TableConflict(message) from error
+        except DeltaError as error:
+            message = (
+                f"{self.contract.name}: the table did not take the rows ({error}); nothing of "
+                "them was written. Run the command again; if it stays, look at the disk."
             )
             raise TableConflict(message) from error
         delta.update_incremental()
@@ -348,8 +355,16 @@ class Table:
             delta.create_checkpoint()
         return version
 
+    def _add_new_columns(self, delta: DeltaTable) -> None:
+        """Give an older table the nullable columns that its contract has got since."""
+        held = {field.name for field in delta.schema().fields}
+        if held.issuperset(self.contract.columns):
+            return
+        wanted = Schema.from_arrow(_empty(self.contract).to_arrow().schema)
+        delta.alter.add_columns([field for field in wanted.fields if field.name not in held])
+        delta.update_incremental()
+
     def _create(self) -> DeltaTable:
-        empty = _to_delta(pl.DataFrame(schema=polars_schema(self.contract)), self.contract)
         configuration: dict[str, str | None] = {}
         if self.contract.name in _RAW_TABLES:
             configuration["delta.dataSkippingStatsColumns"] = (
@@ -359,7 +374,7 @@ class Table:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
         self._delta = DeltaTable.create(
             self.uri,
-            schema=empty.to_arrow().schema,
+            schema=_empty(self.contract).to_arrow().schema,
             mode="ignore",
             name=self.contract.identifier,
             description=self.contract.description,
@@ -368,6 +383,10 @@ class Table:
             storage_options=self._options or None,
         )
         return self._delta
+
+
+def _empty(contract: Contract) -> pl.DataFrame:
+    return _to_delta(pl.DataFrame(schema=polars_schema(contract)), contract)
 
 
 def _to_delta(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from doubles.core_lake_writers import START, commits, race
+
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, ContractViolation, OffsetRegression, TableConflict
 from clearway_core.lake import Lake, Table, open_lake
 from clearway_core.schema import polars_schema
-from doubles.core_lake_writers import START, commits, race
 
 CELL = 0x8928308280FFFFF
 DAY = date(2008, 5, 21)
@@ -138,6 +139,18 @@ def test_column_that_an_older_clearway_did_not_have_reads_as_missing(lake):
     older = Table(replace(table.contract, fields=fields), table.uri, {})
     older.append(free_flow((CELL, 1.0, "x")).drop("free_flow_method"))
     assert table.scan().collect()["free_flow_method"].to_list() == [None]
+
+
+def test_table_of_an_older_clearway_gets_the_columns_added_since(lake):
+    table = lake.table("free_flow")
+    fields = tuple(f for f in table.contract.fields if f.name != "free_flow_method")
+    older = Table(replace(table.contract, fields=fields), table.uri, {})
+    older.append(free_flow((CELL, 50.0, None)).drop("free_flow_method"), transactions={"a": 1})
+    table.append(free_flow((CELL + 1, 40.0, "own_p85")), transactions={"a": 2})
+    table.replace(free_flow((CELL + 1, 30.0, "city_p85")), {"h3_cell": [CELL + 1]})
+    methods = lake.table("free_flow").scan().sort("free_flow_kmh").collect()["free_flow_method"]
+    assert methods.to_list() == ["city_p85", None]
+    assert lake.table("free_flow").transaction_version("a") == 2
 
 
 def test_earlier_version_is_read_as_it_was(lake):
