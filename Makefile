@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c constraints.txt
+DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo airflow serve secrets test lint format check contracts lock clean
@@ -27,13 +28,13 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## Watch a small simulated city flow from its taxis to a price proposal
-	@$(BIN)/clearway demo $(DEMO_OPTIONS)
+	@$(BIN)/clearway demo --data-dir $(DEMO_DATA) $(DEMO_OPTIONS)
 
 airflow: $(VENV)/.demo ## Start Airflow on the demo's lake; answer the waiting proposal there
-	@$(BIN)/clearway airflow
+	@$(BIN)/clearway airflow --data-dir $(DEMO_DATA)
 
 serve: $(VENV)/.demo ## Show the demo's map again
-	@$(BIN)/clearway serve
+	@$(BIN)/clearway serve --data-dir $(DEMO_DATA)
 
 secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
 	@$(PYTHON) deploy/make_secrets.py
