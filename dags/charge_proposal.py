@@ -54,7 +54,7 @@ with DAG(
         task_id="approve",
         subject="{{ ti.xcom_pull(task_ids='propose')['subject'] }}",
         body="{{ ti.xcom_pull(task_ids='propose')['body'] }}",
-        params={"note": Param("", type="string", maxLength=2000, description="Your reason.")},
+        params={"note": Param(None, type=["null", "string"], maxLength=2000)},
         response_timeout=timedelta(days=28),
         retries=1,
     )

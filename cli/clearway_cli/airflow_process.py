@@ -13,9 +13,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from clearway_core.errors import ClearwayError, MissingDependency, UsageError
-
 from clearway_cli.airflow_home import AirflowHome
+from clearway_core.errors import ClearwayError, MissingDependency, UsageError
 
 STANDALONE_LOG = "standalone.log"
 """What the started parts say, in the home."""

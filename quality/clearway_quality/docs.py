@@ -147,10 +147,11 @@ def _failure(failure: Mapping[str, object]) -> str:
     examples = [str(item) for item in cast("Sequence[object]", failure["examples"])]
     if failure["cause"]:
         examples.append(str(failure["cause"]))
+    n_rows = _number(failure["n_unexpected"]) if failure["n_unexpected"] else "whole table"
     shown = "<br>".join(html.escape(example) for example in examples)
     return (
         f"<tr><td>{mark}: {html.escape(str(failure['sentence']))}</td>"
-        f'<td class="number">{_number(failure["n_unexpected"])}</td><td>{shown}</td></tr>'
+        f'<td class="number">{n_rows}</td><td>{shown}</td></tr>'
     )
 
 

@@ -112,31 +112,31 @@ def _of_field(column: Field) -> Iterator[Check]:
     yield Check(
         kind=Kind.TYPE,
         columns=(name,),
-        sentence=f"{name} holds {_TYPE_WORDS[column.dtype]}.",
+        sentence=f"Column {name} holds {_TYPE_WORDS[column.dtype]}.",
         parameters={"dtype": column.dtype},
     )
     if column.nullable:
         yield Check(
             kind=Kind.FILLED,
             columns=(name,),
-            sentence=f"{name} has a value in at least one row.",
+            sentence=f"Column {name} has a value in at least one row.",
             severity=Severity.WARNS,
         )
     else:
-        yield Check(kind=Kind.PRESENT, columns=(name,), sentence=f"{name} is never missing.")
+        yield Check(kind=Kind.PRESENT, columns=(name,), sentence=f"Column {name} is never missing.")
     yield from _of_bounds(column)
     if column.allowed:
         yield Check(
             kind=Kind.ALLOWED,
             columns=(name,),
-            sentence=f"{name} is one of {', '.join(column.allowed)}.",
+            sentence=f"Column {name} is one of {', '.join(column.allowed)}.",
             parameters={"values": column.allowed},
         )
     if column.pattern is not None:
         yield Check(
             kind=Kind.PATTERN,
             columns=(name,),
-            sentence=f"{name} has the form {column.pattern}.",
+            sentence=f"Column {name} has the form {column.pattern}.",
             parameters={"pattern": column.pattern},
         )
 
@@ -167,12 +167,12 @@ def _bounds_sentence(column: Field) -> str:
     unit = "" if column.unit in {"1", "see unit", "UTC"} else f" {column.unit}"
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
-        return f"{column.name} lies between {low:g} and {high:g}{unit}."
+        return f"Column {column.name} lies between {low:g} and {high:g}{unit}."
     if low is not None:
-        return f"{column.name} is at least {low:g}{unit}."
+        return f"Column {column.name} is at least {low:g}{unit}."
     if high is not None:
-        return f"{column.name} is at most {high:g}{unit}."
-    return f"{column.name} is a finite number."
+        return f"Column {column.name} is at most {high:g}{unit}."
+    return f"Column {column.name} is a finite number."
 
 
 def _of_rules(contract: Contract) -> Iterator[Check]:
