@@ -40,7 +40,7 @@ secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
 	@$(PYTHON) deploy/make_secrets.py
 
 test: $(VENV)/.dev ## Run all tests that this machine can run
-	$(BIN)/pytest $(TEST_OPTIONS)
+	$(BIN)/pytest -n auto --dist loadfile $(TEST_OPTIONS)
 
 lint: $(VENV)/.dev ## Format check, lint, types, imports between components
 	$(BIN)/ruff format --check .

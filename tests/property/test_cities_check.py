@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from clearway_cli.cities import shipped_cities
 from clearway_cli.city_check import check_pack
+from clearway_core.city import CITY_FILE
 
 DEMO = shipped_cities()["demo_city"]
 LINES_KEPT = 30
@@ -216,7 +217,9 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("file", "rule", "change"), OTHER, ids=str)
+@pytest.mark.parametrize(
+    ("file", "rule", "change"), OTHER, ids=[f"{file}-{rule}" for file, rule, _ in OTHER]
+)
 def test_fault_is_found_in_its_file(file: str, rule: str, change: Callable[[str], str]) -> None:
     with broken(file, change) as folder:
         faults = check_pack(folder).faults
@@ -235,7 +238,10 @@ def test_several_faults_are_all_reported_at_once(chosen: list[Mutation]) -> None
             path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
         faults = check_pack(folder).faults
 
-    assert {(file, rule) for file, rule, _ in chosen} <= {(f.file, f.rule) for f in faults}
+    # Whether longitude and latitude changed places is told from the service area.
+    area_known = (CITY_FILE, "settings") not in {(file, rule) for file, rule, _ in chosen}
+    wanted = {(file, rule) for file, rule, _ in chosen if area_known or rule != "order"}
+    assert wanted <= {(f.file, f.rule) for f in faults}
 
 
 def test_per_cent_instead_of_shares_is_called_by_name() -> None:

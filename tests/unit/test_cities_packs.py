@@ -21,12 +21,12 @@ from clearway_edge.profile import find_profile
 from clearway_edge.profile_reading import read_profile
 
 DEMO = shipped_cities()["demo_city"]
-PROBES = ("probes_river_ride.parquet", "probes_metro_hail.parquet")
+PROBES = DEMO / "probes.parquet"
 MEGABYTE = 1_000_000
 
 
 def probes() -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(DEMO / name) for name in PROBES])
+    return pl.read_parquet(PROBES)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_cities()))
@@ -37,12 +37,12 @@ def test_shipped_pack_has_no_fault_and_no_open_assumption(name: str) -> None:
     assert report.notes == ()
 
 
-def test_demo_city_has_every_file_that_a_pack_may_have() -> None:
-    assert check_pack(DEMO).missing == {}
+def test_demo_city_has_every_file_but_prices_of_its_own() -> None:
+    assert set(check_pack(DEMO).missing) == {"prices.toml"}
 
 
 def test_demo_city_stays_small() -> None:
-    assert sum((DEMO / name).stat().st_size for name in PROBES) <= 3 * MEGABYTE
+    assert PROBES.stat().st_size <= 3 * MEGABYTE
     assert sum(file.stat().st_size for file in DEMO.rglob("*") if file.is_file()) <= 4 * MEGABYTE
 
 
@@ -58,6 +58,7 @@ def test_every_file_of_the_demo_city_says_that_it_is_synthetic() -> None:
                 name
             )
     assert all("synthetic" in line for line in holidays()[1:])
+    assert pl.read_parquet_metadata(PROBES)["note"].startswith("synthetic")
     for _, profile, _ in RECORDINGS:
         assert "synthetic" in read_profile(find_profile(profile)).name
 
