@@ -42,7 +42,7 @@ def main() -> None:
     write_pack(plan, arguments.work, arguments.out, seed=SITE_SEED)
     fixes = read_fixes(arguments.work / "fixes.parquet")
     rides = read_rides(arguments.work / "stops.xml")
-    write_probes(probes(fixes, rides, seed=NOISE_SEED), arguments.out)
+    write_probes(probes(fixes, rides, seed=NOISE_SEED), arguments.out / "probes.parquet")
     places, air = gateways(plan), arguments.out / "air.csv.gz"
     readings = write_air(plan, arguments.work, places, air, AIR_SEED)
     sys.stdout.write(f"{fixes.height} fixes, {readings} air readings in {arguments.out}\n")

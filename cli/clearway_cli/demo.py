@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 DEMO_DIR = DEFAULT / "demo"
 CITY_NAME = "demo_city"
 RECORDINGS = (
-    ("probes_river_ride.parquet", "demo_city", "gw-river-ride"),
-    ("probes_metro_hail.parquet", "demo_city_metro", "gw-metro-hail"),
+    ("probes.parquet", "demo_city", "gw-fleet"),
     ("air.csv.gz", "demo_city_air", "gw-air"),
 )
-"""File, source profile and gateway: each fleet pushes to its own endpoint."""
+"""File, source profile and gateway: the fleets' positions, and the air sensors."""
 
 CHECKED_TABLES = ("congestion", "air_hourly", "cell_emissions")
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_sim.demand import ALL_KINDS, TAXI
-from clearway_sim.place import TIME_ZONE, local_text, lon_lat_deg
+from clearway_sim.place import SYNTHETIC, TIME_ZONE, local_text, lon_lat_deg
 from clearway_sim.plan import SPOKES_BY_RING, Plan, Point, Street, bend, river_x_m
 from clearway_sim.sumo import COUNT_PERIOD_S
 
-SYNTHETIC = "synthetic: simulated by Clearway (sim/), not a real place"
 COUNT_SITES = 48
 GATEWAYS = 10
 

@@ -9,6 +9,9 @@ CENTRE_LON_DEG = 100.62
 CENTRE_LAT_DEG = 12.90
 """In the upper Gulf of Thailand, some 25 km from any land."""
 
+SYNTHETIC = "synthetic: simulated by Clearway (sim/), not a real place"
+"""What every file of the city says about itself."""
+
 TIME_ZONE = "Asia/Bangkok"
 UTC_OFFSET_H = 7
 START_AT = datetime(2026, 1, 14, 23, 0, tzinfo=UTC)

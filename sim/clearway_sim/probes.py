@@ -9,7 +9,13 @@ import numpy as np
 import polars as pl
 
 from clearway_sim.demand import ALL_KINDS, FLEETS
-from clearway_sim.place import CENTRE_LAT_DEG, CENTRE_LON_DEG, M_PER_DEG_LAT, M_PER_DEG_LON
+from clearway_sim.place import (
+    CENTRE_LAT_DEG,
+    CENTRE_LON_DEG,
+    M_PER_DEG_LAT,
+    M_PER_DEG_LON,
+    SYNTHETIC,
+)
 
 NOISE_M = 7.0
 """Standard deviation of the position in each direction: phones between houses. [m]"""
@@ -111,12 +117,12 @@ def _with_faults(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     return pl.concat([faulty.drop("row"), doubled]).sort("t", "vid", maintain_order=True)
 
 
-def write_probes(frame: pl.DataFrame, folder: Path) -> list[Path]:
-    """Write one file per provider, as small as Parquet gets them, and return their paths."""
-    files = []
-    for provider in sorted({fleet.provider for fleet in FLEETS}):
-        file = folder / f"probes_{provider.replace('-', '_')}.parquet"
-        own = frame.filter(provider=provider).drop("provider")
-        own.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
-        files.append(file)
-    return files
+def write_probes(frame: pl.DataFrame, file: Path) -> None:
+    """Write both fleets to one file in the order of time, as small as Parquet gets it."""
+    frame.write_parquet(
+        file,
+        compression="zstd",
+        compression_level=19,
+        statistics=False,
+        metadata={"note": SYNTHETIC},
+    )

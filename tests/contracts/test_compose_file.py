@@ -52,8 +52,7 @@ def test_every_part_of_the_chain_is_a_service():
         "airflow-triggerer",
         "ingest",
         "map",
-        "gateway-metro",
-        "gateway-river",
+        "gateway-fleet",
         "gateway-air",
     }
 

@@ -232,7 +232,7 @@ def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
 
 
 def test_gateways_ingest_and_map_run_by_their_own_commands(stack: Stack):
-    names = ("map", "ingest", "gateway-metro", "gateway-river", "gateway-air")
+    names = ("map", "ingest", "gateway-fleet", "gateway-air")
     for name in names:
         stack.start(name)
     for name in names:

@@ -73,7 +73,7 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval(tmp_path: Path) -
     assert city is not None
     pack = Path(str(resources.files("clearway_cities"))) / "demo_city"
     for file, profile in (
-        ("probes_metro_hail.parquet", "demo_city_metro"),
+        ("probes.parquet", "demo_city"),
         ("air.csv.gz", "demo_city_air"),
     ):
         account = edge.replay([pack / file], profile, data_dir=tmp_path, log_address=None)

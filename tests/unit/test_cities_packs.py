@@ -83,6 +83,9 @@ def test_recordings_cover_the_city_with_two_fleets_and_the_planted_faults() -> N
     assert swapped.height == 40
     assert rows.height - rows.unique().height == 60
     assert rows["vid"].n_unique() == 410
+    assert rows["t"].is_sorted()
+    fleets = rows.group_by("provider").agg(pl.col("vid").n_unique()).sort("provider")
+    assert fleets.rows() == [("metro-hail", 200), ("river-ride", 210)]
     assert set(rows["typ"].unique()) == {"car", "motorcycle", "taxi", "van"}
     west, south, east, north = read_city(DEMO).service_area_deg
     inside = rows.filter(
