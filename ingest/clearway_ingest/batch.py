@@ -10,10 +10,10 @@ from itertools import chain, compress, repeat
 import numpy as np
 import orjson
 import polars as pl
-from clearway_core.contracts.field import Contract, DataType, broken_rule
-from clearway_core.contracts.lake import N_VEHICLE_BUCKETS
-from clearway_core.stream.log import StoredMessage
 
+from clearway_core.contracts.field import Contract, DataType, broken_rule
+from clearway_core.contracts.raw_tables import N_VEHICLE_BUCKETS
+from clearway_core.stream.log import StoredMessage
 from clearway_ingest.decode import Records
 from clearway_ingest.rules import Judged, judge
 

@@ -10,7 +10,6 @@ from enum import Enum
 from clearway_core.contracts.wire import TOPICS
 from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.stream.log import Log, StoredMessage, TopicPartition
-
 from clearway_ingest.offsets import Share
 
 log_ = logging.getLogger(__name__)

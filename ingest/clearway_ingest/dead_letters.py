@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import orjson
 import polars as pl
-from clearway_core.contracts.lake import DEAD_LETTERS
+
+from clearway_core.contracts.raw_tables import DEAD_LETTERS
 from clearway_core.contracts.wire import GPS_PING, TOPICS
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
@@ -26,7 +27,6 @@ from clearway_core.stream.log import (
     StoredMessage,
     TopicPartition,
 )
-
 from clearway_ingest.decode import Undecodable
 
 REPLAY_HEADER = "clearway-replay-of"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
+
 from clearway_core.clock import to_ms
 from clearway_core.contracts.field import Contract, DataType
 from clearway_core.contracts.wire import TOPICS, WIRE_CONTRACTS

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
+
 from clearway_core.clock import Clock, SystemClock
-from clearway_core.contracts.lake import INGEST_COMMITS, QUARANTINE
+from clearway_core.contracts.raw_tables import INGEST_COMMITS, QUARANTINE
 from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING, WIRE_CONTRACTS
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import TopicPartition
-
 from clearway_ingest import dead_letters
 from clearway_ingest.batch import HAS_IDENTITY, sort_out
 from clearway_ingest.intake import Intake

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
-from clearway_core.contracts.lake import RECEIVED_RANGES
+
+from clearway_core.contracts.raw_tables import RECEIVED_RANGES
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import StoredMessage, TopicPartition
-
 from clearway_ingest.batch import Portion
 from clearway_ingest.dead_letters import DeadLetter
 from clearway_ingest.decode import Records, Undecodable, decode

@@ -14,7 +14,6 @@ from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.stream.log import Log, StoredMessage, TopicPartition
-
 from clearway_ingest.consumer import Consumer, Lost
 from clearway_ingest.flush import Flush
 from clearway_ingest.intake import Intake

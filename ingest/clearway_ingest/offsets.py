@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
+
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.log import TopicPartition

@@ -9,6 +9,7 @@ from operator import or_
 from types import NoneType
 
 import polars as pl
+
 from clearway_core.contracts.field import Contract, DataType, Field
 
 _LARGEST_FLOAT = 1.7976931348623157e308

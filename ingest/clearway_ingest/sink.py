@@ -12,11 +12,11 @@ import random
 from collections.abc import Mapping
 
 import polars as pl
+
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import TableConflict
 from clearway_core.lake import Lake, Table
 from clearway_core.stream.log import TopicPartition
-
 from clearway_ingest.offsets import app_id
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import polars as pl
+
 from clearway_core.lake import Table
 from clearway_core.stream.log import TopicPartition
-
 from clearway_ingest.batch import HAS_IDENTITY, POSITION
 
 _ROW = "row"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from clearway_core.errors import TableConflict
-
 from clearway_ingest.sink import TABLES, Sink
 
 log = logging.getLogger(__name__)

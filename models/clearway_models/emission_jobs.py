@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
 from clearway_core.city import City
-from clearway_core.contracts.lake import CELL_EMISSIONS
+from clearway_core.contracts.derived_tables import CELL_EMISSIONS
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
 from clearway_models.charge_parameters import read_charge_parameters
-from clearway_models.counts import (
-    COUNTS_FILE,
-    Expansion,
-    expansion_of,
-    probe_passes,
-    read_counts,
-)
+from clearway_models.counts import COUNTS_FILE, Expansion
 from clearway_models.emissions import (
     POLLUTANTS,
     Z_90,
@@ -33,6 +26,7 @@ from clearway_models.emissions import (
     clamped,
     emission_curves,
 )
+from clearway_models.expansion_jobs import count_expansion
 from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
 
 FLEET: Final = "fleet"
@@ -97,7 +91,7 @@ def build_emissions(
     Parameters
     ----------
     lake
-        Lake with congestion and, for g/h, vehicle_travel and cell_travel.
+        Lake with congestion and, for g/h, cell_travel and raw fixes of counted days.
     resolution, window_minutes
         Grid; None takes resolution 9 and the longest window up to an hour. [min]
     city
@@ -153,18 +147,6 @@ def build_emissions(
     )
 
 
-def count_expansion(
-    lake: Lake, grid: tables.Grid, path: Path | None, *, flow_gsd: float
-) -> Expansion | None:
-    """Return how many vehicles stand behind a probe, or None without counts that met probes."""
-    if path is None:
-        return None
-    counts = read_counts(path, grid.resolution)
-    sites = sorted({count.h3_cell for count in counts})
-    probes = probe_passes(tables.zone_vehicles(lake, sites, grid)).collect()
-    return expansion_of(counts, probes, flow_gsd=flow_gsd)
-
-
 def _model(lake: Lake, grid: tables.Grid, city: City | None) -> _Model:
     factor_set = read_factor_set()
     fleet = read_fleet(factor_set.classes, city.file("fleet.csv") if city else None)
@@ -176,14 +158,10 @@ def _model(lake: Lake, grid: tables.Grid, city: City | None) -> _Model:
         seed=int(simulation["seed"].value),
     )
     gsd = factor_set.parameters.uncertainty["flow"].value
-    return _Model(
-        factor_set=factor_set,
-        fleet=fleet,
-        curves=curves,
-        expansion=count_expansion(
-            lake, grid, city.file(COUNTS_FILE) if city else None, flow_gsd=gsd
-        ),
+    expansion, _ = count_expansion(
+        lake, city.file(COUNTS_FILE) if city else None, resolution=grid.resolution, flow_gsd=gsd
     )
+    return _Model(factor_set=factor_set, fleet=fleet, curves=curves, expansion=expansion)
 
 
 def _days(lake: Lake, grid: tables.Grid, version: int | None) -> list[date]:
@@ -274,10 +252,9 @@ def _per_hour(
     km_per_hour = windows["probe_km"].to_numpy() / hours * model.expansion.factor * share
     value = central * km_per_hour
     safe = np.maximum(central, 1e-12)
-    sds = [
-        np.hypot(np.log(np.maximum(end, 1e-12) / safe), Z_90 * model.expansion.log_sd)
-        for end in ends
-    ]
+    # One factor for all hours: how far an hour may lie from it is part of its uncertainty.
+    log_sd = np.hypot(model.expansion.log_sd, model.expansion.hour_log_sd)
+    sds = [np.hypot(np.log(np.maximum(end, 1e-12) / safe), Z_90 * log_sd) for end in ends]
     arrays = (value, value * np.exp(-sds[0]), value * np.exp(sds[1]))
     return [
         pl.Series(name, array).fill_nan(None) for name, array in zip(names, arrays, strict=True)

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import polars as pl
+
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError
 from clearway_core.lake import Lake

@@ -15,8 +15,9 @@ from airflow.models.trigger import handle_event_submit
 from airflow.sdk import timezone
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TriggerEvent
-from clearway_cli import airflow_runner
 from sqlalchemy import select
+
+from clearway_cli import airflow_runner
 
 
 def main(option: str, note: str = "") -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core.lake import Lake, Table
 
 PLACE = ("topic", "log_partition", "log_offset", "gateway", "boot", "seq")

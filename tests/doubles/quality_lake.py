@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
-from clearway_core.contracts.lake import CONGESTION
+
+from clearway_core.contracts.derived_tables import CONGESTION
 from clearway_core.schema import polars_schema
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+
 from clearway_core.city import City, read_city
 from clearway_core.geo import boundary_of, cell_at, centre_of, disk
 from clearway_core.lake import Lake

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from clearway_core.contracts.lake import GPS_PINGS, N_VEHICLE_BUCKETS
+from clearway_core.contracts.raw_tables import GPS_PINGS, N_VEHICLE_BUCKETS
 from clearway_core.lake import Lake
 from clearway_core.schema import conform
 

@@ -6,13 +6,15 @@ from datetime import UTC, date, datetime
 
 import orjson
 import pytest
-from clearway_core.contracts.lake import LAKE_CONTRACTS, N_VEHICLE_BUCKETS
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, pseudonym, third_party
+
+from clearway_core.contracts.lake import LAKE_CONTRACTS
+from clearway_core.contracts.raw_tables import N_VEHICLE_BUCKETS
 from clearway_core.contracts.wire import AIR_READING, GPS_PING
 from clearway_core.schema import conform
 from clearway_core.stream.log import StoredMessage
 from clearway_ingest.batch import HAS_IDENTITY, Portion, sort_out
 from clearway_ingest.decode import decode
-from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, pseudonym, third_party
 
 TAKEN_AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
 PLATE = "AB-1234"

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from doubles.quality_lake import congestion_rows, with_value
+
+from clearway_core.contracts.derived_tables import CONGESTION
 from clearway_core.contracts.field import Contract, DataType, Field
-from clearway_core.contracts.lake import CONGESTION, LAKE_CONTRACTS
+from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.schema import polars_schema
 from clearway_quality.gate import Finding, examine, merge
 from clearway_quality.suites import Kind, checks_of
-from doubles.quality_lake import congestion_rows, with_value
 
 
 def failed(frame: pl.DataFrame, contract: Contract = CONGESTION) -> dict[str, Finding]:

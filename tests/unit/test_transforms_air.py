@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from clearway_core.city import City
-from clearway_core.contracts.lake import AIR_READINGS
+from clearway_core.contracts.raw_tables import AIR_READINGS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.schema import conform

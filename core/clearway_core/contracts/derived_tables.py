@@ -1,0 +1,322 @@
+"""What transforms and models compute: per cell, window, sensor and hour."""
+
+from __future__ import annotations
+
+from clearway_core.contracts.columns import count, instant, number, text
+from clearway_core.contracts.field import Contract, DataType, Field, Rule
+from clearway_core.contracts.raw_tables import OBSERVED_DATE
+
+SOURCE_CLASSES = ("observed", "modelled", "none")
+QUALITY_CLASSES = ("A", "B", "C", "X")
+
+_RESOLUTION = Field(
+    name="resolution",
+    dtype=DataType.INT32,
+    minimum=7,
+    maximum=10,
+    description="H3 resolution of h3_cell.",
+)
+_WINDOW_MINUTES = Field(
+    name="window_minutes",
+    dtype=DataType.INT32,
+    unit="min",
+    minimum=15,
+    maximum=1440,
+    description="Length of the window.",
+)
+_WINDOW = (
+    _RESOLUTION,
+    _WINDOW_MINUTES,
+    Field(name="window_date", dtype=DataType.DATE, description="UTC day of window_start."),
+    Field(name="h3_cell", dtype=DataType.UINT64, description="H3 cell."),
+    instant("window_start", "Start of the window [start, end)."),
+    Field(
+        name="vehicle_class",
+        dtype=DataType.STRING,
+        description="Kind of vehicle; 'all' for all of them together.",
+    ),
+)
+_WINDOW_KEY = ("resolution", "window_minutes", "h3_cell", "window_start", "vehicle_class")
+_WINDOW_PARTITION = ("resolution", "window_minutes", "window_date")
+
+_TRAVEL_SUMS = (
+    count("distance_mm", "Distance driven inside the cell and window.", unit="mm"),
+    count("duration_ms", "Time that distance took, parked time left out.", unit="ms"),
+    count("dwell_ms", "Time parked or waiting, left out of duration_ms.", unit="ms"),
+    count("n_pings", "Fixes inside the cell and window."),
+    count("n_legs", "Pairs of fixes that contributed."),
+    count("gap_15s_ms", "Part of duration_ms from legs with gaps up to 15 s.", unit="ms"),
+    count("gap_60s_ms", "Part from legs with gaps above 15 s up to 60 s.", unit="ms"),
+    count("gap_120s_ms", "Part from legs with gaps above 60 s up to 120 s.", unit="ms"),
+    count("gap_long_ms", "Part from legs with longer gaps.", unit="ms"),
+    count("reported_ms", "Part whose speed the receiver reported.", unit="ms"),
+)
+
+CLEANING_COUNTS = Contract(
+    name="cleaning_counts",
+    version=1,
+    description="What cleaning did with each day's fixes: how many it read, left out by which "
+    "rule, and what their pairs were. Kept when raw GPS is deleted.",
+    fields=(
+        OBSERVED_DATE,
+        Field(
+            name="subject",
+            dtype=DataType.STRING,
+            allowed=("fixes", "left_out", "pairs", "provider"),
+            description="What is counted: fixes (read, sorted, kept), fixes left out by rule, "
+            "pairs of fixes by kind, or fixes read by provider.",
+        ),
+        text("name", "Which of them: a rule, a kind or a provider."),
+        count("n", "How many on that day."),
+    ),
+    key=("observed_date", "subject", "name"),
+)
+
+VEHICLE_TRAVEL = Contract(
+    name="vehicle_travel",
+    version=1,
+    description="What each vehicle drove in each cell and window. Internal: deleted with raw GPS.",
+    fields=(
+        *_WINDOW,
+        text("provider", "Who operates the vehicle."),
+        text("vehicle", "Pseudonym."),
+        text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
+        *_TRAVEL_SUMS,
+        *(
+            Field(
+                name=f"n_pings_r{resolution}",
+                dtype=DataType.INT64,
+                minimum=0,
+                nullable=True,
+                description="Of n_pings, those that also lie within the outline of the cell's "
+                f"parent at resolution {resolution}; null is all.",
+            )
+            for resolution in (7, 8, 9)
+        ),
+    ),
+    key=(*_WINDOW_KEY, "provider", "vehicle"),
+    partition_by=_WINDOW_PARTITION,
+)
+
+_DISTINCT = (
+    count("n_vehicles", "Distinct vehicles; recounted at every roll-up, never added up."),
+    count("n_providers", "Distinct providers; recounted at every roll-up."),
+)
+
+CELL_TRAVEL = Contract(
+    name="cell_travel",
+    version=1,
+    description="Sums over vehicles per cell and window. Sums may be added up, counts of distinct "
+    "vehicles may not.",
+    fields=(
+        *_WINDOW,
+        *_TRAVEL_SUMS,
+        *_DISTINCT,
+        count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
+        count("distance_sq_dm2", "Sum over vehicles of squared distance.", unit="dm²"),
+        count("duration_sq_ds2", "Sum over vehicles of squared duration.", unit="ds²"),
+        count("distance_duration_dm_ds", "Sum over vehicles of their product.", unit="dm·ds"),
+    ),
+    key=_WINDOW_KEY,
+    partition_by=_WINDOW_PARTITION,
+)
+
+_SPEED = (
+    number(
+        "space_mean_kmh",
+        "km/h",
+        "Space-mean speed, distance over time; never shrunk.",
+        minimum=0,
+        maximum=160,
+        nullable=True,
+    ),
+    number("interval_low_kmh", "km/h", "Lower end of the 90 % interval.", minimum=0, nullable=True),
+    number(
+        "interval_high_kmh", "km/h", "Upper end of the 90 % interval.", minimum=0, nullable=True
+    ),
+    *_DISTINCT,
+    count("n_pings", "Fixes inside the cell and window."),
+    count("n_legs", "Pairs of fixes that contributed."),
+    Field(
+        name="quality",
+        dtype=DataType.STRING,
+        allowed=QUALITY_CLASSES,
+        description="A at least 15 vehicles and variation up to 10 %, B at least 5 and 20 %, "
+        "C less, X not usable.",
+    ),
+    Field(
+        name="source_class",
+        dtype=DataType.STRING,
+        allowed=SOURCE_CLASSES,
+        description="Whether the value was observed here and now, modelled, or there is none.",
+    ),
+)
+_SPEED_RULES = (
+    Rule(
+        name="interval_below_mean",
+        left="interval_low_kmh",
+        right="space_mean_kmh",
+        description="The interval holds the mean.",
+    ),
+    Rule(
+        name="mean_below_interval",
+        left="space_mean_kmh",
+        right="interval_high_kmh",
+        description="The interval holds the mean.",
+    ),
+    Rule(
+        name="providers_up_to_vehicles",
+        left="n_providers",
+        right="n_vehicles",
+        description="Every provider has at least one vehicle.",
+    ),
+)
+
+CELL_SPEED = Contract(
+    name="cell_speed",
+    version=1,
+    description="Space-mean speed of the probes per cell and window, with interval.",
+    fields=(*_WINDOW, *_SPEED),
+    key=_WINDOW_KEY,
+    partition_by=_WINDOW_PARTITION,
+    rules=_SPEED_RULES,
+)
+
+_FREE_FLOW = (
+    number(
+        "free_flow_kmh", "km/h", "Speed without congestion.", minimum=0, maximum=160, nullable=True
+    ),
+    text("free_flow_method", "How it was found; see the methods page.", nullable=True),
+)
+
+FREE_FLOW = Contract(
+    name="free_flow",
+    version=1,
+    description="Free-flow speed of each cell, with the method that its evidence allowed.",
+    fields=(
+        *(f for f in _WINDOW if f.name not in {"window_date", "window_start"}),
+        *_FREE_FLOW,
+        count("n_windows", "Windows that it rests on."),
+        count("n_vehicles", "Most distinct vehicles of any of those windows' pseudonym epochs."),
+        instant("look_back_start", "First window that was used."),
+        instant("look_back_end", "End of the last window that was used."),
+    ),
+    key=("resolution", "window_minutes", "h3_cell", "vehicle_class"),
+    partition_by=("resolution", "window_minutes"),
+)
+
+CONGESTION = Contract(
+    name="congestion",
+    version=1,
+    description="Congestion per cell and window: a proxy from a sample of vehicles, not a count.",
+    fields=(
+        *_WINDOW,
+        *_SPEED,
+        *_FREE_FLOW,
+        number(
+            "tti",
+            "1",
+            "Travel time index: free-flow over observed speed.",
+            minimum=1,
+            nullable=True,
+        ),
+        number(
+            "congestion_index",
+            "1",
+            "Share of speed lost: 1 - observed over free-flow speed.",
+            minimum=0,
+            maximum=1,
+            nullable=True,
+        ),
+        number("delay_s_per_km", "s/km", "Time lost per kilometre.", minimum=0, nullable=True),
+    ),
+    key=_WINDOW_KEY,
+    partition_by=_WINDOW_PARTITION,
+    rules=_SPEED_RULES,
+    published=True,
+)
+
+AIR_HOURLY = Contract(
+    name="air_hourly",
+    version=1,
+    description="Hourly value per sensor and pollutant, raw and calibrated side by side.",
+    fields=(
+        text("sensor", "Sensor."),
+        text("sensor_model", "Model."),
+        instant("hour_start", "Start of the hour."),
+        Field(name="hour_date", dtype=DataType.DATE, description="UTC day of hour_start."),
+        Field(name="h3_cell", dtype=DataType.UINT64, description="H3 cell, resolution 9."),
+        number("lon_deg", "°", "Longitude, WGS84.", minimum=-180, maximum=180),
+        number("lat_deg", "°", "Latitude, WGS84.", minimum=-90, maximum=90),
+        Field(
+            name="pollutant",
+            dtype=DataType.STRING,
+            allowed=("pm2_5", "pm10", "no2", "o3", "co"),
+            description="Pollutant.",
+        ),
+        Field(
+            name="unit",
+            dtype=DataType.STRING,
+            allowed=("µg/m³", "ppb", "ppm"),
+            description="Unit of both means and of the standard deviation.",
+        ),
+        number("raw_hourly_mean", "see unit", "Mean of valid raw readings.", nullable=True),
+        number("calibrated_hourly_mean", "see unit", "After the named calibration.", nullable=True),
+        number(
+            "calibrated_sd", "see unit", "Standard uncertainty of that.", minimum=0, nullable=True
+        ),
+        text("calibration_id", "Calibration that was used; 'none' where there is none."),
+        count("n_readings", "Valid readings."),
+        count("n_rejected", "Readings that a quality rule took out."),
+        number(
+            "completeness_pct",
+            "%",
+            "Share of the hour with valid readings.",
+            minimum=0,
+            maximum=100,
+        ),
+        Field(
+            name="complete",
+            dtype=DataType.BOOL,
+            description="Whether at least 75 % of the hour is there.",
+        ),
+    ),
+    key=("sensor", "pollutant", "hour_start"),
+    partition_by=("hour_date",),
+    published=True,
+)
+
+CELL_EMISSIONS = Contract(
+    name="cell_emissions",
+    version=1,
+    description="Traffic emission per cell, window and kind of vehicle, with 90 % interval.",
+    fields=(
+        *_WINDOW[:-1],
+        text("emission_class", "Row of the factor file, such as car_diesel_euro_5; or 'fleet'."),
+        Field(
+            name="pollutant",
+            dtype=DataType.STRING,
+            allowed=("nox", "pm2_5", "co2"),
+            description="Pollutant.",
+        ),
+        number("space_mean_kmh", "km/h", "Speed that the factor was taken at.", minimum=0),
+        number("emission_gkm", "g/km", "Emission of one vehicle per kilometre.", minimum=0),
+        number("interval_low_gkm", "g/km", "Lower end of the 90 % interval.", minimum=0),
+        number("interval_high_gkm", "g/km", "Upper end of the 90 % interval.", minimum=0),
+        number(
+            "emission_gh", "g/h", "Emission of the cell; needs counts.", minimum=0, nullable=True
+        ),
+        number(
+            "interval_low_gh", "g/h", "Lower end of the 90 % interval.", minimum=0, nullable=True
+        ),
+        number(
+            "interval_high_gh", "g/h", "Upper end of the 90 % interval.", minimum=0, nullable=True
+        ),
+        *_DISTINCT,
+        text("factor_set_id", "Parameter file, edition and SHA-256."),
+        text("missing", "What would be needed for more, separated by a space.", nullable=True),
+    ),
+    key=(*_WINDOW_KEY[:-1], "emission_class", "pollutant"),
+    partition_by=_WINDOW_PARTITION,
+    published=True,
+)
