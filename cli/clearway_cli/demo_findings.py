@@ -293,7 +293,7 @@ def _air_line(findings: Findings) -> str:
 def _proposal_lines(body: Record) -> list[str]:
     missing = [cast("dict[str, Any]", item) for item in cast("list[object]", body["missing"])]
     names = [
-        f"{str(item['what']).replace('_', ' ')} ({item['found']} of {item['required']})"
+        f"{str(item['what']).replace('_', ' ')} ({item['found']}; needed: {item['required']})"
         for item in missing
         if item["effect"] == "hold"
     ]

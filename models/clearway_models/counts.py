@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
-
 from clearway_core import geo
 from clearway_core.settings import raise_faults
+from clearway_models.passes import Place
 
 COUNTS_FILE = "traffic_counts.csv"
+
+IN_ZONE = "sites in the zone"
+IN_CITY = "sites of the city"
+
+MIN_ZONE_SITES = 3
+"""From so many on, a zone's own sites stand for it; below, those of the whole city do."""
+
 _COLUMNS = ("lon_deg", "lat_deg", "hour_start", "vehicle_class", "vehicles_per_hour")
 
 
@@ -24,14 +30,17 @@ class Count:
 
     Parameters
     ----------
+    place
+        Longitude and latitude of the site. [°]
     h3_cell
-        Cell of the site.
+        Its cell.
     hour_start
         UTC.
     vehicles
         Vehicles that passed in the hour.
     """
 
+    place: Place
     h3_cell: int
     hour_start: datetime
     vehicles: float
@@ -47,17 +56,35 @@ class Expansion:
         All vehicles over probes. [1]
     log_sd
         Standard deviation of its natural logarithm. [1]
+    hour_log_sd
+        The same between single hours of the count: how far one hour may lie from `factor`. [1]
     n_probes, n_counted
         Probe passes and counted vehicles that it rests on.
-    n_site_hours
-        Hours of counting that met probes.
+    n_sites, n_site_hours
+        Counting sites, and hours of counting that the feed covered.
+    basis
+        ``sites in the zone`` or ``sites of the city``.
     """
 
     factor: float
     log_sd: float
+    hour_log_sd: float
     n_probes: int
     n_counted: float
+    n_sites: int
     n_site_hours: int
+    basis: str
+
+    def record(self) -> dict[str, object]:
+        """Return what a proposal says of it."""
+        return {
+            "vehicles_per_probe": float(f"{self.factor:.6g}"),
+            "n_counted": float(f"{self.n_counted:.6g}"),
+            "n_probe_passes": self.n_probes,
+            "n_sites": self.n_sites,
+            "n_site_hours": self.n_site_hours,
+            "counted_at": self.basis,
+        }
 
 
 def read_counts(path: Path, resolution: int) -> list[Count]:
@@ -104,56 +131,95 @@ def read_counts(path: Path, resolution: int) -> list[Count]:
                 single[key] = single.get(key, 0.0) + vehicles
     raise_faults(faults)
     return [
-        Count(geo.cell_at(lon, lat, resolution), hour, vehicles)
+        Count((lon, lat), geo.cell_at(lon, lat, resolution), hour, vehicles)
         for (lon, lat, hour), vehicles in sorted((single | together).items())
     ]
 
 
-def probe_passes(vehicles: pl.LazyFrame) -> pl.LazyFrame:
-    """Return distinct probes per cell and hour; pseudonyms of one hour are of one epoch or two."""
-    return (
-        vehicles.with_columns(pl.col("window_start").dt.truncate("1h").alias("hour_start"))
-        .group_by("h3_cell", "hour_start")
-        .agg(pl.struct("provider", "vehicle").n_unique().alias("n_probes"))
-        .sort("h3_cell", "hour_start")
-    )
-
-
 def expansion_of(
-    counts: Sequence[Count], probes: pl.DataFrame, *, flow_gsd: float
+    counts: Sequence[Count],
+    passed: Mapping[tuple[Place, datetime], int],
+    *,
+    hours: Collection[datetime],
+    flow_gsd: float,
+    cells: Collection[int] | None = None,
 ) -> Expansion | None:
-    """Return how many vehicles stand behind one probe, or None where no probe met a count.
+    """Return how many vehicles stand behind one probe, or None where no probe passed a site.
 
     Parameters
     ----------
     counts
         Counted site-hours.
-    probes
-        Distinct probes per cell and hour, as of `probe_passes`.
+    passed
+        Probe passes by site and hour, as of `clearway_models.passes.passes`.
+    hours
+        Hours that the feed covered; counts of others are left out.
     flow_gsd
-        Geometric standard deviation of taking a cell's probes for those that passed the site. [1]
+        Geometric standard deviation of this factor between streets. [1]
+    cells
+        Of the zone; None for the city.
 
     Notes
     -----
-    Penetration is probes over counted vehicles, pooled over the site-hours for which there is a
-    probe window in the cell on that day. A cell holds more streets than the counted one, so that
-    penetration is rather too high and totals rather too low.
+    Penetration is probe passes over counted vehicles at the same line and in the same hours, pooled
+    over sites. Its standard error is the Poisson error of both counts and the error of a mean over
+    so many streets: the ratio estimator's between sites, but not less than ``flow_gsd`` gives, as
+    few sites may agree by luck. Where the sites are not the zone's own, the zone may differ from
+    them as one street does from another, and that is added.
     """
-    seen = {
-        (int(cell), hour): int(n)
-        for cell, hour, n in probes.select("h3_cell", "hour_start", "n_probes").iter_rows()
-    }
-    days = {(cell, hour.date()) for cell, hour in seen}
-    met = [c for c in counts if (c.h3_cell, c.hour_start.date()) in days]
-    n_probes = sum(seen.get((c.h3_cell, c.hour_start), 0) for c in met)
-    counted = sum(c.vehicles for c in met)
+    held = [count for count in counts if count.hour_start in hours]
+    own = [count for count in held if cells is not None and count.h3_cell in cells]
+    zonal = len({count.place for count in own}) >= MIN_ZONE_SITES
+    met = own if zonal else held
+    by_site = _pairs(met, passed, [count.place for count in met])
+    by_hour = _pairs(met, passed, [count.hour_start for count in met])
+    counted = sum(pair[0] for pair in by_site)
+    n_probes = sum(pair[1] for pair in by_site)
     if n_probes == 0 or counted == 0:
         return None
-    poisson = 1 / n_probes + 1 / counted
+    street_sd = math.log(flow_gsd)
+    between = max(_cluster_cv(by_site), street_sd / math.sqrt(len(by_site)))
+    poisson = math.sqrt(math.log1p(1 / n_probes + 1 / counted))
     return Expansion(
         factor=counted / n_probes,
-        log_sd=math.hypot(math.sqrt(math.log1p(poisson)), math.log(flow_gsd)),
+        log_sd=math.hypot(poisson, between, 0.0 if zonal else street_sd),
+        hour_log_sd=_log_spread(by_hour),
         n_probes=n_probes,
         n_counted=counted,
+        n_sites=len(by_site),
         n_site_hours=len(met),
+        basis=IN_ZONE if zonal else IN_CITY,
     )
+
+
+def _pairs(
+    counts: Sequence[Count],
+    passed: Mapping[tuple[Place, datetime], int],
+    keys: Sequence[object],
+) -> list[tuple[float, int]]:
+    """Return counted vehicles and probe passes per key."""
+    sums: dict[object, tuple[float, int]] = {}
+    for key, count in zip(keys, counts, strict=True):
+        vehicles, probes = sums.get(key, (0.0, 0))
+        here = passed.get((count.place, count.hour_start), 0)
+        sums[key] = (vehicles + count.vehicles, probes + here)
+    return list(sums.values())
+
+
+def _cluster_cv(pairs: Sequence[tuple[float, int]]) -> float:
+    """Return the relative standard error of a ratio of sums, pairs being the sample; 0 of one."""
+    n, counted = len(pairs), sum(pair[0] for pair in pairs)
+    factor = counted / sum(pair[1] for pair in pairs)
+    if n == 1:
+        return 0.0
+    rest = sum((vehicles - factor * probes) ** 2 for vehicles, probes in pairs)
+    return math.sqrt(n / (n - 1) * rest) / counted
+
+
+def _log_spread(pairs: Sequence[tuple[float, int]]) -> float:
+    """Return the weighted standard deviation of the logarithm of each pair's ratio; 0 of one."""
+    useful = [(c, p) for c, p in pairs if c > 0 and p > 0]
+    total = sum(c for c, _ in useful)
+    mean = sum(c * math.log(c / p) for c, p in useful) / total if total else 0.0
+    square = sum(c * (math.log(c / p) - mean) ** 2 for c, p in useful)
+    return math.sqrt(square / total) if total else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -114,6 +115,19 @@ def zone_vehicles(lake: Lake, cells: Sequence[int], grid: Grid) -> pl.LazyFrame:
     """Return what each vehicle drove in a zone; none once raw retention has ended."""
     wanted = pl.col("h3_cell").is_in(pl.Series(cells, dtype=pl.UInt64).implode())
     return lake.table("vehicle_travel").scan(grid.partitions()).filter(wanted)
+
+
+def raw_fix_days(lake: Lake, days: Sequence[date]) -> list[date]:
+    """Return those of some UTC days of which the lake holds raw fixes."""
+    values = lake.table("gps_pings").partition_values()
+    held = set() if values.is_empty() else set(values["observed_date"])
+    return [day for day in days if day in held]
+
+
+def raw_fixes(lake: Lake, day: date) -> pl.LazyFrame:
+    """Return where each vehicle was on a UTC day, and whether it had a passenger."""
+    rows = lake.table("gps_pings").scan([("observed_date", "=", day)])
+    return rows.select("provider", "vehicle", "observed_at", "lon_deg", "lat_deg", "occupied")
 
 
 def zone_free_flow(lake: Lake, cells: Sequence[int], grid: Grid) -> pl.LazyFrame:

@@ -86,6 +86,7 @@ class Inputs:
     results: Sequence[PeriodResult]
     missing: Sequence[Missing]
     expansion: Expansion | None
+    totals_missing: str
     in_force: Mapping[str, object] | None
     table_versions: Mapping[str, int | None]
     window_minutes: int
@@ -232,7 +233,7 @@ def _predicted(inputs: Inputs) -> dict[str, object]:
         "by_period": [_effect(r.period.name, r.effect, r.evidence) for r in priced if r.effect],
         "overall": None,
         "totals_per_week": None,
-        "totals_missing": None if inputs.expansion else "not available: no counts",
+        "totals_missing": inputs.totals_missing or None,
     }
     if not priced:
         predicted["by_period_missing"] = (
@@ -291,9 +292,7 @@ def _totals(inputs: Inputs, effect: Effect, probe_km: float) -> dict[str, object
         "nox_change": interval_of(km * nox / 1000, "kg/week").record(),
         "revenue": interval_of(km * paid * valuation.minor_per_unit, unit).record(),
         "revenue_note": "before operating cost and the daily cap, after evasion",
-        "vehicles_per_probe": _digits(expansion.factor),
-        "n_counted": _digits(expansion.n_counted),
-        "n_site_hours": expansion.n_site_hours,
+        **expansion.record(),
     }
 
 

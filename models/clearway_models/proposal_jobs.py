@@ -21,9 +21,9 @@ from clearway_models.charge_parameters import (
     read_charge_parameters,
 )
 from clearway_models.counts import COUNTS_FILE, Expansion
-from clearway_models.emission_jobs import count_expansion
 from clearway_models.evidence import PeriodEvidence, ZoneEvidence
 from clearway_models.evidence_jobs import Calendar, gather_evidence
+from clearway_models.expansion_jobs import count_expansion
 from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
 from clearway_models.in_force_jobs import InForce, price_bounds, prices_in_force
 from clearway_models.parameters import ParameterFile, parameter_file
@@ -65,6 +65,7 @@ class _Observed:
 
     evidence: ZoneEvidence
     expansion: Expansion | None
+    totals_missing: str
     in_force: InForce | None
     checked: bool
     window_minutes: int
@@ -127,6 +128,14 @@ def _observe(
 ) -> _Observed:
     flow_gsd = files.factor_set.parameters.uncertainty["flow"].value
     newest = lake.table("congestion").version()
+    expansion, reason = count_expansion(
+        lake,
+        files.counts,
+        resolution=grid.resolution,
+        flow_gsd=flow_gsd,
+        cells=frozenset(zone.cells),
+    )
+    read = _TABLES if files.counts is None else (*_TABLES, "gps_pings")
     return _Observed(
         evidence=gather_evidence(
             lake,
@@ -136,13 +145,14 @@ def _observe(
             calendar=files.calendar,
             parameters=files.parameters,
         ),
-        expansion=count_expansion(lake, grid, files.counts, flow_gsd=flow_gsd),
+        expansion=expansion,
+        totals_missing=reason,
         in_force=prices_in_force(lake, zone.name),
         checked=version is not None,
         window_minutes=grid.window_minutes,
         table_versions={
             "congestion": newest if version is None else version,
-            **tables.table_versions(lake, _TABLES),
+            **tables.table_versions(lake, read),
         },
     )
 
@@ -174,6 +184,7 @@ def _price_all(zone: Zone, city: City | None, files: _Files, observed: _Observed
         results=results,
         missing=judge(evidence, circumstances, files.parameters),
         expansion=observed.expansion,
+        totals_missing=observed.totals_missing,
         in_force=None if observed.in_force is None else observed.in_force.record(),
         table_versions=observed.table_versions,
         window_minutes=observed.window_minutes,
@@ -310,7 +321,7 @@ def _circumstances(
     return Circumstances(
         has_city=city is not None,
         has_currency=files.valuation is not None,
-        has_counts=observed.expansion is not None,
+        totals_missing=observed.totals_missing,
         has_fleet=files.fleet.surveyed,
         has_population=city is not None and city.file("population.csv") is not None,
         currency=city.currency if city else None,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from clearway_models.charge_parameters import ChargeParameters
 from clearway_models.evidence import ZoneEvidence
 from clearway_models.parameters import Parameter
+from clearway_models.wording import days_text, plural
 
 
 class Consequence(StrEnum):
@@ -61,8 +62,10 @@ class Circumstances:
 
     Parameters
     ----------
-    has_city, has_currency, has_counts, has_fleet, has_population
+    has_city, has_currency, has_fleet, has_population
         What the city pack gives.
+    totals_missing
+        Why there are no totals; empty if there are.
     currency
         Its currency, if any.
     checked
@@ -79,7 +82,7 @@ class Circumstances:
 
     has_city: bool
     has_currency: bool
-    has_counts: bool
+    totals_missing: str
     has_fleet: bool
     has_population: bool
     currency: str | None
@@ -132,8 +135,8 @@ def _enough_data(
         found.append(
             _hold(
                 "days",
-                _days(evidence.n_days),
-                f"{limits['min_days'].value:.0f} days",
+                days_text(evidence.n_days),
+                days_text(limits["min_days"].value),
                 consequence="an odd day or week (rain, roadworks, a festival) would set the price",
                 remedy="collect more days; they need not be consecutive",
             )
@@ -153,8 +156,8 @@ def _enough_data(
         found.append(
             _hold(
                 "free_flow_look_back",
-                f"{evidence.free_flow_days:.1f} days",
-                f"{limits['min_free_flow_days'].value:.0f} days",
+                days_text(evidence.free_flow_days),
+                days_text(limits["min_free_flow_days"].value),
                 consequence="delay is measured against a reference that may itself be congested",
                 remedy="collect nights and weekends for two weeks, then build congestion again",
             )
@@ -165,8 +168,8 @@ def _enough_data(
             found.append(
                 _hold(
                     f"days:{period.period}",
-                    _days(period.n_days),
-                    f"{need:.0f} days",
+                    days_text(period.n_days),
+                    days_text(need),
                     consequence="the price of this period would rest on too few of its own days",
                     remedy="collect more such days",
                 )
@@ -289,9 +292,11 @@ def _city_pack(circumstances: Circumstances) -> list[Missing]:
             "give currency and price_year in city.toml, or add prices.toml",
         ),
         (
-            c.has_counts, "counts", limit, "none", "traffic_counts.csv",
+            not c.totals_missing, "counts", limit,
+            c.totals_missing.removeprefix("not available: "),
+            "traffic_counts.csv, and raw GPS of the counted hours",
             "totals and revenue are not available: a sample of vehicles is not a count",
-            "count traffic at a few points of the zone",
+            "count traffic at a few points of the zone while probes drive there",
         ),
         (
             c.has_fleet, "fleet_survey", limit, "the default mix", "fleet.csv",
@@ -311,7 +316,7 @@ def _city_pack(circumstances: Circumstances) -> list[Missing]:
         ),
         (
             c.unverified == 0, "verified_parameters", limit,
-            f"{c.unverified} parameters unverified", "all confirmed",
+            f"{plural(c.unverified, 'parameter')} unverified", "all confirmed",
             "prices carry values from general knowledge; see the list of parameters",
             "have the marked values confirmed before a public release",
         ),
@@ -323,10 +328,6 @@ def _city_pack(circumstances: Circumstances) -> list[Missing]:
         for present, what, effect, have, need, result, remedy in rows
         if not present
     ]
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
 
 
 def _hold(what: str, have: str, need: str, *, consequence: str, remedy: str) -> Missing:

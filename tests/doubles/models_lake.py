@@ -54,6 +54,7 @@ def write_lake(root: Path, scene: Scene = Scene()) -> Lake:
     lake.table("cell_travel").append(cells)
     lake.table("congestion").append(_congestion(cells, scene.quality))
     lake.table("free_flow").append(_free_flow(scene))
+    lake.table("gps_pings").append(_fixes(scene))
     if scene.checked:
         lake.table("quality_checks").append(_check(lake))
     return lake
@@ -92,6 +93,36 @@ def _vehicle_rows(scene: Scene) -> pl.DataFrame:
         pl.lit(5, dtype=pl.Int64).alias("n_legs"),
         *(zero.alias(n) for n in ("dwell_ms", "gap_60s_ms", "gap_120s_ms", "gap_long_ms")),
         zero.alias("reported_ms"),
+    )
+
+
+def _fixes(scene: Scene) -> pl.DataFrame:
+    """Return fixes of each vehicle on its way east past the counter, hourly for two days."""
+    lon_deg, lat_deg = centre_of(CENTRE)
+    rows = [
+        {
+            "observed_at": (at := FIRST_DAY + timedelta(hours=hour, seconds=170 * vehicle + step)),
+            "observed_date": at.date(),
+            "vehicle": f"v{vehicle:03d}",
+            "lon_deg": lon_deg + (step - 5) * 1e-4,
+            "lat_deg": lat_deg,
+            "received_at": at,
+            "seq": 2 * vehicle + step // 10,
+            "log_offset": hour * 10_000 + vehicle * 100 + step,
+        }
+        for hour in range(48)
+        for vehicle in range(scene.n_vehicles)
+        for step in (0, 10)
+    ]
+    return pl.DataFrame(rows).with_columns(
+        pl.lit("cabs").alias("provider"),
+        pl.col("observed_date").alias("pseudonym_epoch"),
+        pl.lit(None, dtype=pl.Boolean).alias("occupied"),
+        pl.lit("gw").alias("gateway"),
+        pl.lit(1, dtype=pl.Int64).alias("boot"),
+        pl.lit("gps").alias("topic"),
+        pl.lit(0, dtype=pl.Int32).alias("log_partition"),
+        pl.lit(0, dtype=pl.Int32).alias("vehicle_bucket"),
     )
 
 

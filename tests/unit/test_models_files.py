@@ -12,7 +12,7 @@ from doubles.models_lake import write_city
 
 from clearway_core.errors import SettingsError
 from clearway_models.charge_parameters import read_charge_parameters
-from clearway_models.counts import expansion_of, read_counts
+from clearway_models.counts import read_counts
 from clearway_models.factors import read_factor_set, read_fleet
 from clearway_models.parameters import PARAMETER_FOLDER, Status
 from clearway_models.periods import read_holidays, with_period
@@ -173,7 +173,7 @@ def test_holiday_that_is_no_date_names_its_line(tmp_path: Path) -> None:
         read_holidays(file)
 
 
-def test_counts_add_up_classes_and_meet_probes(tmp_path: Path) -> None:
+def test_counts_add_up_classes(tmp_path: Path) -> None:
     file = tmp_path / "traffic_counts.csv"
     file.write_text(
         "lon_deg,lat_deg,hour_start,vehicle_class,vehicles_per_hour,source\n"
@@ -181,23 +181,11 @@ def test_counts_add_up_classes_and_meet_probes(tmp_path: Path) -> None:
         "100.6,12.9,2026-01-12T08:00:00+07:00,van,50,x\n",
         encoding="utf-8",
     )
-    counts = read_counts(file, 9)
-    probes = pl.DataFrame(
-        {
-            "h3_cell": [counts[0].h3_cell],
-            "hour_start": [counts[0].hour_start],
-            "n_probes": [10],
-        },
-        schema_overrides={"h3_cell": pl.UInt64},
-    )
 
-    expansion = expansion_of(counts, probes, flow_gsd=1.5)
+    (count,) = read_counts(file, 9)
 
-    assert len(counts) == 1
-    assert expansion is not None
-    assert expansion.factor == pytest.approx(20.0)
-    assert expansion.log_sd > 0.4
-    assert expansion_of(counts, probes.clear(), flow_gsd=1.5) is None
+    assert count.vehicles == 200
+    assert count.place == (100.6, 12.9)
 
 
 def test_count_without_offset_is_refused(tmp_path: Path) -> None:
