@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from clearway_core.progress import Progress as ProgressCall
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 console = Console()
 _errors = Console(stderr=True)
@@ -22,19 +25,47 @@ def say_json(value: object) -> None:
 
 
 def say_table(title: str, rows: Mapping[str, object]) -> None:
-    """Print names and values, one line each."""
+    """Print names and values, one line each; a value that is missing (None) has no line."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, value in rows.items():
-        text = (
-            f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        )
-        table.add_row(name, text)
+        if value is not None:
+            table.add_row(name.replace("_", " "), plain_text(value))
     console.print(table)
+
+
+def plain_text(value: object) -> str:
+    """Return a value as people write it: no brackets, quotes or type names of Python."""
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case int():
+            text = f"{value:,}"
+        case float():
+            text = f"{value:,.6g}"
+        case datetime():
+            text = value.isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
+        case Mapping():
+            text = ", ".join(f"{name} {plain_text(each)}" for name, each in value.items())
+        case list() | tuple() | set() | frozenset():
+            text = ", ".join(plain_text(each) for each in value)
+        case _:
+            text = str(value)
+    return text or "none"
 
 
 def say_error(message: str) -> None:
     """Print an error to standard error."""
     _errors.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
+
+
+class _DoneColumn(ProgressColumn):
+    """Shows how much is done, and of how much where that is known."""
+
+    def render(self, task: Task) -> Text:
+        done = f"{int(task.completed):,}"
+        return Text(done if task.total is None else f"{done}/{int(task.total):,}")
 
 
 @contextmanager
@@ -49,11 +80,12 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[ProgressCall]:
         Show nothing, as with ``--json``.
     """
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=20),
+        _DoneColumn(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        # Of the columns only the note may be cut short on a narrow screen.
+        TextColumn("[dim]{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
     )
     with Progress(*columns, console=_errors, disable=quiet, transient=False) as progress:
         task = progress.add_task(title, total=None, note="")
@@ -62,3 +94,6 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[ProgressCall]:
             progress.update(task, completed=done, total=total, note=note)
 
         yield advance
+        (shown,) = progress.tasks
+        if shown.total is None:  # how much there was is known now
+            progress.update(task, total=shown.completed)

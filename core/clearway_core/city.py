@@ -5,6 +5,7 @@
 ==========================  ==========================================================
 ``city.toml``               name, country, time zone, currency, service area (required)
 ``roads.geojson``           road lines with ``class`` (motorway … residential), base map
+``water.geojson``           rivers, lakes and sea (lines or polygons), base map
 ``areas.geojson``           named areas (polygons with ``name``)
 ``corridors.geojson``       directed lines with ``name``
 ``zones/*.geojson``         candidate charge zones

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+
 from clearway_core.city import City
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.field import Contract
@@ -17,10 +18,9 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_transforms.parameters import congestion_parameters
-
 from clearway_serving import export
 from clearway_serving.published import Product, PublishedTables
+from clearway_transforms.parameters import congestion_parameters
 
 FORMATS = ("parquet", "csv", "geojson")
 
@@ -76,6 +76,8 @@ class ExportAccount:
         Whether it passed both gates.
     resolution, window_minutes
         The product, where the table has products.
+    window_start
+        Start of the one window that the file holds, ISO 8601 in UTC; None where it holds several.
     rows, rows_suppressed
         Rows written, and rows of the same selection that the release gate held back (None where
         nothing was gated).
@@ -90,6 +92,7 @@ class ExportAccount:
     public: bool
     resolution: int | None
     window_minutes: int | None
+    window_start: str | None
     rows: int
     rows_suppressed: int | None
     out: Path
@@ -144,6 +147,7 @@ def export_table(
     zone = city.time_zone if city is not None else ZoneInfo("UTC")
     everything = PublishedTables(lake, internal=True).read(request.table, version, product)
     candidates = _chosen(everything, contract, request, zone)
+    window_start = _window_written(candidates, contract, request, zone=zone, notes=notes)
     rows = candidates
     if request.public:
         rows = _released(tables, request, version, product, candidates)
@@ -156,6 +160,7 @@ def export_table(
         public=request.public,
         resolution=None if product is None else product.resolution,
         window_minutes=None if product is None else product.window_minutes,
+        window_start=window_start,
         rows=rows.height,
         rows_suppressed=candidates.height - rows.height if request.public else None,
         out=request.out,
@@ -275,7 +280,7 @@ def _chosen(
             )
             raise UsageError(message)
         rows = rows.filter(pl.col("vehicle_class") == request.vehicle_class)
-    start = next((name for name in _WINDOW_STARTS if name in contract.columns), None)
+    start = _start_column(contract)
     if start is None:
         return rows
     if request.at is not None:
@@ -289,6 +294,33 @@ def _chosen(
     if request.file_format == "geojson":
         return rows.filter(pl.col(start) == pl.col(start).max())
     return rows
+
+
+def _start_column(contract: Contract) -> str | None:
+    return next((name for name in _WINDOW_STARTS if name in contract.columns), None)
+
+
+def _window_written(
+    rows: pl.DataFrame,
+    contract: Contract,
+    request: ExportRequest,
+    *,
+    zone: ZoneInfo,
+    notes: list[str],
+) -> str | None:
+    """Return the start of the one window that was chosen, and note a choice nobody asked for."""
+    start = _start_column(contract)
+    if start is None or rows.is_empty() or not (request.at or request.file_format == "geojson"):
+        return None
+    earliest: datetime = rows[start].to_list()[0]
+    if request.at is None:
+        local = earliest.astimezone(zone)
+        notes.append(
+            f"only the newest window, from {local:%Y-%m-%d %H:%M} ({zone.key}), since a map shows "
+            "one; --at TIME chooses another, such as "
+            f"--at {local:%Y-%m-%dT%H:%M}, and --format parquet or csv takes them all"
+        )
+    return earliest.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _instant(text: str, zone: ZoneInfo) -> datetime:
@@ -351,6 +383,7 @@ def _write_metadata(
         "table_version": account.table_version,
         "resolution": account.resolution,
         "window_minutes": account.window_minutes,
+        "window_start": account.window_start,
         "rows_released": account.rows,
         "rows_suppressed": account.rows_suppressed,
         "release_gate": _release_rules(account.table),
@@ -358,6 +391,7 @@ def _write_metadata(
         "columns": export.column_notes(contract, rows.columns),
         "key": list(contract.key),
         "software": f"clearway {package_version('clearway')}",
+        "notes": list(account.notes),
         "written_at": now.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "licence": None,
         "licence_note": "The publishing agency states the licence here before it publishes.",

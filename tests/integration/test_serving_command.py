@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,3 +121,39 @@ def test_the_libraries_of_the_pages_are_those_that_were_recorded() -> None:
     )
 
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_well_when_it_is_told_to(data_dir: Path, stop: signal.Signals) -> None:
+    command = [CLEARWAY, "serve", "--port", "0", "--data-dir", str(data_dir)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        assert httpx.get(f"{found.group()}/healthz", timeout=20).status_code == 200
+        process.send_signal(stop)
+        told, complaints = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert told.strip() == "Stopped; nothing was changed."
+    assert complaints == ""
+
+
+def test_a_map_file_says_which_window_it_holds(data_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "congestion.geojson"
+
+    done = run(
+        "export", "congestion", "--format", "geojson", "--out", str(out),
+        "--data-dir", str(data_dir), "--public",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "only the newest window, from 2026-01-15" in done.stderr
+    assert "--at" in done.stderr
+    assert "None" not in done.stdout
+    assert "('" not in done.stdout
+    about = json.loads(Path(f"{out}.metadata.json").read_text(encoding="utf-8"))
+    assert about["window_start"] == "2026-01-15T01:15:00Z"
+    assert "newest window" in " ".join(about["notes"])

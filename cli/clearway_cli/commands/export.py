@@ -74,12 +74,11 @@ def export(
 
     Without --public the file holds internal values, which must not leave the house.
     """
+    from clearway_cli.cities import find_city
+    from clearway_cli.commands.build import window_minutes
     from clearway_core.data_dir import DataDir
     from clearway_core.lake import open_lake
     from clearway_serving.export_jobs import ExportRequest, export_table
-
-    from clearway_cli.cities import find_city
-    from clearway_cli.commands.build import window_minutes
 
     request = ExportRequest(
         table=table,
@@ -102,5 +101,6 @@ def export(
     if json_output:
         say_json(account.as_dict())
         return
-    told = {name: value for name, value in account.as_dict().items() if value is not None}
-    say_table(f"{table} written", {name: told[name] for name in told if name != "notes"})
+    told = account.as_dict()
+    del told["notes"]  # said above
+    say_table(f"{table} written", told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -54,11 +56,10 @@ def serve(
 
     Only values that passed the quality gate and the release gate are shown.
     """
+    from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
-
-    from clearway_cli.cities import find_city
 
     def ready(address: str) -> None:
         console.print(f"Clearway is at [bold]{address}[/]  (Ctrl-C ends)")
@@ -68,12 +69,16 @@ def serve(
                 "they must not leave the house."
             )
 
-    serve_pages(
-        open_lake(data_dir, lake),
-        city=find_city(city, data_dir),
-        internal=internal,
-        address=Address(
-            host=host, port=port, names=tuple(host_name or ()), approval_url=approval_url
-        ),
-        ready=ready,
-    )
+    # Both signals are how a server is meant to end, so they are no error.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        serve_pages(
+            open_lake(data_dir, lake),
+            city=find_city(city, data_dir),
+            internal=internal,
+            address=Address(
+                host=host, port=port, names=tuple(host_name or ()), approval_url=approval_url
+            ),
+            ready=ready,
+        )
+    console.print("Stopped; nothing was changed.")
