@@ -1,0 +1,152 @@
+"""What is installed from this repository: a gateway alone, and the wheel of the whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+NEVER_ON_A_GATEWAY = ("polars", "pandas", "numpy", "h3", "deltalake", "typer", "rich")
+DOCKERFILES = ("Dockerfile", "edge/Dockerfile")
+
+
+def copied_paths(dockerfile: str) -> list[str]:
+    """Return what a Dockerfile copies from the repository."""
+    text = (REPOSITORY / dockerfile).read_text(encoding="utf-8")
+    lines = re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE)
+    assert lines, f"{dockerfile} copies nothing"
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def copy_like(dockerfile: str, folder: Path) -> Path:
+    """Copy what the Dockerfile copies, and nothing else."""
+    folder.mkdir()
+    for source in copied_paths(dockerfile):
+        path = REPOSITORY / source
+        assert path.exists(), f"{dockerfile} copies {source}, which does not exist"
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(path, folder / source, ignore=ignored)
+        else:
+            shutil.copy(path, folder / source)
+    return folder
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    clean = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("CLEARWAY", "PYTHONPATH", "VIRTUAL"))
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the programs of an environment that holds what edge/Dockerfile installs, bar Parquet."""
+    folder = tmp_path_factory.mktemp("gateway")
+    source = copy_like("edge/Dockerfile", folder / "source")
+    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    programs = folder / "venv" / "bin"
+    if not can_fetch(programs, folder):
+        pytest.skip("no package index can be reached from here")
+    install = ("-m", "pip", "install", "--quiet", "--constraint", "constraints.txt", ".[edge]")
+    run(programs / "python", *install, cwd=source)
+    shutil.rmtree(source)
+    return programs
+
+
+def can_fetch(programs: Path, folder: Path) -> bool:
+    """Return whether pip reaches an index; a fault of ours must not look like a missing network."""
+    command = [
+        str(programs / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--dest",
+        str(folder / "probe"), "--retries", "1", "--timeout", "15", "pyserial",
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_gateway_installs_without_any_heavy_package(gateway: Path, tmp_path: Path) -> None:
+    listed = run(gateway / "python", "-m", "pip", "list", "--format", "json", cwd=tmp_path)
+    installed = {package["name"].lower() for package in json.loads(listed)}
+
+    assert "clearway" in installed
+    assert installed.isdisjoint({*NEVER_ON_A_GATEWAY, "pyarrow"})
+    assert "replay" in run(gateway / "clearway-gateway", "--help", cwd=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_gateway_alone_replays_a_file_and_drafts_settings(gateway: Path, tmp_path: Path) -> None:
+    (tmp_path / "air.csv").write_text(
+        "sensor,sensor_model,observed_at,lon_deg,lat_deg,pm2_5_cf1_a_ugm3,pm2_5_cf1_b_ugm3,"
+        "pm2_5_ugm3,no2_ppb,humidity_pct,temperature_c\n"
+        "a,reference,2026-01-15T07:00:00+07:00,100.6,12.9,,,31.5,,,\n"
+        "a,reference,2026-01-15T07:01:00+07:00,100.6,12.9,,,30.5,,,\n"
+        "a,reference,not a time,100.6,12.9,,,30.5,,,\n",
+        encoding="utf-8",
+    )
+    program = gateway / "clearway-gateway"
+
+    told = run(
+        program, "replay", "air.csv", "--profile", "demo_city_air", "--data-dir", "d", "--json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    run(program, "init", "gw.toml", cwd=tmp_path)
+    run(program, "check", "--settings", "gw.toml", cwd=tmp_path)
+
+    account = json.loads(told)
+    assert (account["read"], account["delivered"]) == (3, 2)
+    assert sum(account["dropped"].values()) == 1
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_every_path_that_an_image_copies_exists(dockerfile: str) -> None:
+    assert [s for s in copied_paths(dockerfile) if not (REPOSITORY / s).exists()] == []
+
+
+@pytest.mark.slow
+def test_wheel_of_the_image_holds_what_runs_beside_the_code(tmp_path: Path) -> None:
+    source = copy_like("Dockerfile", tmp_path / "source")
+    run(
+        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+        "--wheel-dir", tmp_path, source,
+        cwd=tmp_path,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("clearway-*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+
+    for folder, pattern, place in (
+        ("edge/profiles", "*.toml", "clearway_edge/profiles"),
+        ("dags", "*.py", "clearway_cli/dags"),
+        ("cities/clearway_cities", "**/*", "clearway_cities"),
+        ("serving/clearway_serving/static", "**/*", "clearway_serving/static"),
+        ("models/clearway_models", "**/*.toml", "clearway_models"),
+        ("transforms/clearway_transforms", "**/*.toml", "clearway_transforms"),
+    ):
+        base = REPOSITORY / folder
+        files = [f for f in base.glob(pattern) if f.is_file() and "__pycache__" not in f.parts]
+        assert files, folder
+        missing = [
+            f.name for f in files if f"{place}/{f.relative_to(base).as_posix()}" not in inside
+        ]
+        assert missing == [], folder
+    assert not any("__pycache__" in name or name.startswith("tests/") for name in inside)
