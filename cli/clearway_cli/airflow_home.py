@@ -23,6 +23,9 @@ from clearway_core.errors import ClearwayError, MissingDependency
 from clearway_core.progress import Progress, silent
 
 DEFAULT_PORT = 8080
+APPROVALS_ADDRESS = f"http://localhost:{DEFAULT_PORT}/required_actions"
+"""Where a waiting proposal is answered once `clearway airflow` runs with its usual port."""
+
 MAP_ADDRESS = "http://127.0.0.1:8501"
 """Where `clearway serve` shows the map, for the link in an approval."""
 

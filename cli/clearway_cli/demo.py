@@ -191,8 +191,7 @@ def _log(data_dir: Path, *, given: str | None, embedded: bool, stage: Stage) -> 
                 progress(1, 1, broker.address)
             choice = LogChoice(
                 address=broker.address,
-                reason=f"Log: a real Apache Kafka {kafka_version()} at {broker.address}, because "
-                "this machine can run one; it ends with the chain.",
+                reason=f"Log: Apache Kafka {kafka_version()}, started here for the demo.",
             )
         except ClearwayError as error:
             choice = LogChoice(

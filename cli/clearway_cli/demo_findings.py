@@ -16,7 +16,7 @@ from clearway_core.lake import Lake
 
 RESOLUTION, WINDOW_MINUTES = 9, 15
 _WORST_SHOWN = 3
-_MISSING_SHOWN = 3
+_MISSING_SHOWN = 2
 
 Record = Mapping[str, object]
 
@@ -235,22 +235,23 @@ def lines(findings: Findings) -> list[str]:
         *_traffic_lines(findings),
         _air_line(findings),
         *_proposal_lines(findings.proposal),
-        f"Quality gate:  {_gate_text(findings.failed_checks)}",
-        "Made up:       every number comes from a simulation (sim/README.md)",
+        f"Quality gate: {_gate_text(findings.failed_checks)}",
+        "Made up:      every number comes from a simulation (sim/README.md)",
     ]
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     total = f"{sum(counts.values()):,}"
-    named = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    several = len(counts) > 1
+    named = ", ".join(f"{name} {n:,}" if several else name for name, n in counts.items())
     return f"{total} ({named})" if named else total
 
 
 def _books_line(books: Books) -> str:
-    closed = "the books close" if books.closed else "THE BOOKS DO NOT CLOSE"
+    closed = "none is lost" if books.closed else "SOME ARE LOST"
     return (
-        f"Records:       {books.read:,} read = {books.stored:,} stored + "
-        f"{_counts(books.quarantined)} quarantined + {_counts(books.dropped)} dropped: {closed}"
+        f"Records:      {books.read:,} read = {books.stored:,} stored + "
+        f"{_counts(books.quarantined)} set aside + {_counts(books.dropped)} dropped: {closed}"
     )
 
 
@@ -262,31 +263,30 @@ def _clock(instant: datetime, zone: str) -> str:
 
 def _traffic_lines(findings: Findings) -> list[str]:
     t, zone = findings.traffic, findings.time_zone
-    share = 100 * t.n_released / t.n_values if t.n_values else 0.0
     longer = t.free_flow_kmh / t.peak_kmh
-    worst = ", ".join(f"{area} {kmh:.1f} (free flow {free:.1f})" for area, kmh, free in t.worst)
+    worst = ", ".join(f"{area} {kmh:.1f} ({free:.1f})" for area, kmh, free in t.worst)
     return [
         (
-            f"Map:           {t.n_cells} cells, {t.n_values:,} values of 15 minutes, "
-            f"{t.n_released:,} ({share:.0f} %) may leave the house: 10 vehicles or more"
+            f"Map:          {t.n_cells} cells; {t.n_released:,} of {t.n_values:,} values of 15 "
+            "minutes are public (10 vehicles or more)"
         ),
         (
-            f"City speed:    {t.quiet_kmh:.1f} km/h at {_clock(t.quiet_at, zone)}, "
-            f"{t.peak_kmh:.1f} at {_clock(t.peak_at, zone)}; free flow {t.free_flow_kmh:.1f}, so a trip takes "  # noqa: E501
+            f"City speed:   {t.quiet_kmh:.1f} km/h at {_clock(t.quiet_at, zone)}, {t.peak_kmh:.1f} "
+            f"at {_clock(t.peak_at, zone)}, {t.free_flow_kmh:.1f} on empty streets: trips "
             f"{longer:.2f} times as long"
         ),
-        f"Worst areas:   {worst} km/h at {_clock(t.peak_at, zone)}",
+        f"Worst areas:  {worst} km/h (on empty streets)",
     ]
 
 
 def _air_line(findings: Findings) -> str:
     air = findings.air
     if air is None:
-        return "Air:           no complete hour of PM2.5"
+        return "Air:          no complete hour of PM2.5"
     return (
-        f"Air:           PM2.5 from {_clock(air.hour_start, findings.time_zone)}: "
+        f"Air:          PM2.5 from {_clock(air.hour_start, findings.time_zone)}: "
         f"{air.mean_ugm3:g} µg/m³ at {air.n_sensors} sensors, highest {air.highest_ugm3:g} at "
-        f"{air.highest_sensor} (calibration {air.calibration}); {air.n_rejected} readings refused"
+        f"{air.highest_sensor}; {air.n_rejected} refused"
     )
 
 
@@ -299,11 +299,11 @@ def _proposal_lines(body: Record) -> list[str]:
     ]
     shown = ", ".join(names[:_MISSING_SHOWN])
     rest = len(missing) - len(names[:_MISSING_SHOWN])
-    more = f"; {rest} more in the proposal" if rest > 0 else ""
+    more = f"; {rest} more" if rest > 0 else ""
     return [
-        f"Proposal:      {body['verdict_text']}; {_price_text(body)}",
-        f"Predicted:     {_effect_text(body)}",
-        f"Missing:       {shown or 'nothing that stops a price'}{more}",
+        f"Proposal:     {body['verdict_text']}; {_price_text(body)}",
+        f"Predicted:    {_effect_text(body)}",
+        f"Missing:      {shown or 'nothing that stops a price'}{more}",
     ]
 
 
@@ -339,7 +339,7 @@ def _effect_text(body: Record) -> str:
             ("NOx", overall["nox_change_pct"]),
         )
     ]
-    return ", ".join(parts) + " in the charged hours; 90 % intervals"
+    return ", ".join(parts) + " when charged; 90 % intervals"
 
 
 def _gate_text(failed: Sequence[str]) -> str:

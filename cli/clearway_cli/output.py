@@ -10,7 +10,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from clearway_core.progress import Progress as ProgressCall
@@ -60,6 +60,11 @@ def say_error(message: str) -> None:
     _errors.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
 
 
+_BAR_WIDTH = 20
+_NUMBERS_WIDTH = 30
+"""Room for how much is done, the time, and the gaps between columns. [characters]"""
+
+
 class _DoneColumn(ProgressColumn):
     """Shows how much is done, and of how much where that is known."""
 
@@ -80,18 +85,19 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[ProgressCall]:
         Show nothing, as with ``--json``.
     """
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=20),
-        _DoneColumn(table_column=Column(no_wrap=True)),
-        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-        # Of the columns only the note may be cut short on a narrow screen.
-        TextColumn("[dim]{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=_BAR_WIDTH),
+        _DoneColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=_errors, disable=quiet, transient=False) as progress:
         task = progress.add_task(title, total=None, note="")
 
         def advance(done: int, total: int | None, note: str) -> None:
-            progress.update(task, completed=done, total=total, note=note)
+            # Only the note may be cut short on a narrow screen, never the numbers.
+            room = max(0, _errors.width - len(title) - _BAR_WIDTH - _NUMBERS_WIDTH)
+            progress.update(task, completed=done, total=total, note=note[:room])
 
         yield advance
         (shown,) = progress.tasks

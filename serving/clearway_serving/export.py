@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import polars as pl
+
 from clearway_core.contracts.field import Contract, DataType
 from clearway_core.geo import boundary_of, cell_text
 

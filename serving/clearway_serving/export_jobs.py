@@ -18,7 +18,7 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_serving import export
+from clearway_serving import export, export_windows
 from clearway_serving.published import Product, PublishedTables
 from clearway_transforms.parameters import congestion_parameters
 
@@ -26,9 +26,6 @@ FORMATS = ("parquet", "csv", "geojson")
 
 _PUBLIC_DOCUMENTS = "charge_proposals"
 """Proposals name no vehicle; in public are those that a person has published."""
-
-_WINDOW_STARTS = ("window_start", "hour_start")
-"""Columns with the start of a row's window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +144,10 @@ def export_table(
     zone = city.time_zone if city is not None else ZoneInfo("UTC")
     everything = PublishedTables(lake, internal=True).read(request.table, version, product)
     candidates = _chosen(everything, contract, request, zone)
-    window_start = _window_written(candidates, contract, request, zone=zone, notes=notes)
+    one_window = request.at is not None or request.file_format == "geojson"
+    window_start = export_windows.window_written(candidates, contract) if one_window else None
+    if window_start is not None and request.at is None:
+        notes.append(export_windows.newest_only(window_start, zone))
     rows = candidates
     if request.public:
         rows = _released(tables, request, version, product, candidates)
@@ -160,7 +160,7 @@ def export_table(
         public=request.public,
         resolution=None if product is None else product.resolution,
         window_minutes=None if product is None else product.window_minutes,
-        window_start=window_start,
+        window_start=None if window_start is None else export_windows.iso(window_start),
         rows=rows.height,
         rows_suppressed=candidates.height - rows.height if request.public else None,
         out=request.out,
@@ -280,11 +280,11 @@ def _chosen(
             )
             raise UsageError(message)
         rows = rows.filter(pl.col("vehicle_class") == request.vehicle_class)
-    start = _start_column(contract)
+    start = export_windows.start_column(contract)
     if start is None:
         return rows
     if request.at is not None:
-        at = pl.lit(_instant(request.at, zone))
+        at = pl.lit(export_windows.instant(request.at, zone))
         length = (
             pl.duration(minutes=pl.col("window_minutes"))
             if "window_minutes" in contract.columns
@@ -294,42 +294,6 @@ def _chosen(
     if request.file_format == "geojson":
         return rows.filter(pl.col(start) == pl.col(start).max())
     return rows
-
-
-def _start_column(contract: Contract) -> str | None:
-    return next((name for name in _WINDOW_STARTS if name in contract.columns), None)
-
-
-def _window_written(
-    rows: pl.DataFrame,
-    contract: Contract,
-    request: ExportRequest,
-    *,
-    zone: ZoneInfo,
-    notes: list[str],
-) -> str | None:
-    """Return the start of the one window that was chosen, and note a choice nobody asked for."""
-    start = _start_column(contract)
-    if start is None or rows.is_empty() or not (request.at or request.file_format == "geojson"):
-        return None
-    earliest: datetime = rows[start].to_list()[0]
-    if request.at is None:
-        local = earliest.astimezone(zone)
-        notes.append(
-            f"only the newest window, from {local:%Y-%m-%d %H:%M} ({zone.key}), since a map shows "
-            "one; --at TIME chooses another, such as "
-            f"--at {local:%Y-%m-%dT%H:%M}, and --format parquet or csv takes them all"
-        )
-    return earliest.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _instant(text: str, zone: ZoneInfo) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"--at is ISO 8601 such as 2026-01-15T08:00 or 2026-01-15T01:00Z, got {text!r}"
-        raise UsageError(message) from None
-    return (instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _released(

@@ -60,7 +60,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the programs of an environment that holds what edge/Dockerfile installs, bar Parquet."""
+    """Return the programs of an environment that holds what edge/Dockerfile installs."""
     folder = tmp_path_factory.mktemp("gateway")
     source = copy_like("edge/Dockerfile", folder / "source")
     run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)

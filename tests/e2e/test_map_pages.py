@@ -331,9 +331,37 @@ def test_a_decision_appears_on_the_page_without_the_persons_name(
     for origin in serving(create_app(decided, city=city)):
         for visit in opened(browser, origin, f"/proposals/{proposal_id}", DESKTOP):
             assert visit.page.locator("#state").inner_text() == "Rejected"
+            assert visit.page.locator("#how-to-answer").count() == 0
             decision = visit.page.locator("#decision").inner_text()
             assert "too early" in decision
             assert "A. Person" not in decision
+
+
+def test_a_hold_says_who_may_answer_it_and_where(proposal_page: Visit) -> None:
+    page = proposal_page.page
+
+    assert page.locator("#state").inner_text() == "Held: a person may acknowledge it"
+    answer = page.locator("#how-to-answer")
+    assert "make airflow" in answer.inner_text()
+    assert answer.get_by_role("link").get_attribute("href") == "http://localhost:8080"
+
+
+def test_an_acknowledged_hold_is_not_called_approved(
+    browser: BrowserContext, folder: Path, city: City, lake: Lake
+) -> None:
+    copy = folder / "acknowledged"
+    shutil.copytree(folder / "lake", copy)
+    decided = Lake(copy)
+    proposal_id = decided.table("charge_proposals").scan().collect()["proposal_id"][0]
+    decide(decided, proposal_id, decision="approved", decided_by="A. Person")
+
+    for origin in serving(create_app(decided, city=city)):
+        for visit in opened(browser, origin, f"/proposals/{proposal_id}", DESKTOP):
+            assert visit.page.locator("#state").inner_text() == "Held and acknowledged"
+            decision = visit.page.locator("#decision").inner_text()
+            assert "Acknowledged" in decision
+            assert "Approved" not in decision
+            assert "cannot be published" in decision
 
 
 def test_the_internal_view_says_so_in_red_and_shows_more(

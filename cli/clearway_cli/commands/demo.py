@@ -116,6 +116,7 @@ def _say_next(data_dir: Path) -> None:
 
 
 def _serve(data_dir: Path, port: int) -> None:
+    from clearway_cli.airflow_home import APPROVALS_ADDRESS
     from clearway_cli.cities import find_city
     from clearway_cli.output import console
     from clearway_core.lake import open_lake
@@ -130,7 +131,7 @@ def _serve(data_dir: Path, port: int) -> None:
         serve_pages(
             open_lake(data_dir),
             city=find_city(None, data_dir),
-            address=Address(port=_free(port)),
+            address=Address(port=_free(port), approval_url=APPROVALS_ADDRESS),
             ready=ready,
         )
 

@@ -94,7 +94,12 @@ def _decisions(site: Site) -> dict[str, list[dict[str, object]]]:
 
 
 def _state(row: dict[str, object], decisions: list[dict[str, object]]) -> str:
-    """Return where the proposal stands: waiting, on hold, or what was decided last."""
-    if decisions:
-        return _STATE_OF[str(decisions[-1]["decision"])]
-    return "held" if row["verdict"] == "hold" else "waiting"
+    """Return where the proposal stands: waiting, on hold, or what was decided last.
+
+    A hold cannot be approved: an approval of it says that a person has seen it.
+    """
+    held = row["verdict"] == "hold"
+    if not decisions:
+        return "held" if held else "waiting"
+    state = _STATE_OF[str(decisions[-1]["decision"])]
+    return "acknowledged" if held and state == "approved" else state

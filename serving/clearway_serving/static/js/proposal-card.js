@@ -7,7 +7,8 @@ import { read } from './api.js';
 export const VERDICT_TEXT = { propose: 'Propose', hold: 'Hold: not enough evidence' };
 export const STATE_TEXT = {
   waiting: 'Waiting for a decision',
-  held: 'No decision asked for',
+  held: 'Held: a person may acknowledge it',
+  acknowledged: 'Held and acknowledged',
   approved: 'Approved, not yet published',
   rejected: 'Rejected',
   published: 'Published',

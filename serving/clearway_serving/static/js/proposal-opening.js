@@ -8,13 +8,17 @@ import { percent, percentRange } from './money.js';
 
 const DECISION_TEXT = { approved: 'Approved', rejected: 'Rejected', published: 'Published', refused_at_publication: 'Refused at publication' };
 
+/** @param {string} decision @param {string} verdict A hold cannot be approved, only acknowledged. */
+const decisionText = (decision, verdict) =>
+  decision === 'approved' && verdict === 'hold' ? 'Acknowledged' : DECISION_TEXT[/** @type {'approved'} */ (decision)] ?? decision;
+
 /** @param {any} proposal @param {import('./clock.js').CityClock} clock */
 export function drawOpening(proposal, clock) {
   const { body } = proposal;
   const holds = new Set((body.missing ?? []).filter((/** @type {any} */ m) => m.effect === 'hold')
     .map((/** @type {any} */ m) => m.what.split(':')[0])).size;
   const lead = proposal.verdict === 'hold'
-    ? `${holds === 1 ? 'One kind of evidence' : `${holds} kinds of evidence`} that a price must rest on ${holds === 1 ? 'is' : 'are'} missing. What follows is indicative: it shows where the evidence points, and must not be published.`
+    ? `${holds === 1 ? 'One kind of evidence' : `${holds} kinds of evidence`} that a price must rest on ${holds === 1 ? 'is' : 'are'} missing. What follows is indicative: it shows where the evidence points, and cannot be published.`
     : 'The evidence is sufficient for a proposal. It takes effect only if a person approves it.';
   const fact = (/** @type {string} */ name, /** @type {string|null} */ text) =>
     text ? element('div', {}, element('dt', { text: name }), element('dd', { text })) : null;
@@ -52,7 +56,7 @@ function headline(body) {
 /** @param {any} proposal @param {import('./clock.js').CityClock} clock @param {string|null} approvalUrl */
 export function decisionSteps(proposal, clock, approvalUrl) {
   const taken = proposal.decisions.map((/** @type {any} */ d) => element('li', {},
-    element('strong', { text: DECISION_TEXT[/** @type {'approved'} */ (d.decision)] ?? d.decision }),
+    element('strong', { text: decisionText(d.decision, proposal.verdict) }),
     element('p', { text: `${clock.moment(Date.parse(d.decided_at))}${d.decided_by ? ` by ${d.decided_by}` : ''}${d.note ? `. ${d.note}` : ''}` })));
   return element('ol', { class: 'steps' },
     element('li', {}, element('strong', { text: 'Proposal made' }),
@@ -61,21 +65,28 @@ export function decisionSteps(proposal, clock, approvalUrl) {
     nextStep(proposal, approvalUrl));
 }
 
+/** @type {Record<string, [string, string]>} What comes next, by state; after publication nothing does. */
+const NEXT = {
+  held: ['A person may acknowledge it', 'Too much evidence is missing, so it cannot be published. Acknowledging it records that a person has seen it.'],
+  acknowledged: ['New evidence', 'It cannot be published. When the missing evidence is there, build again and propose again.'],
+  waiting: ['A person decides', 'Approve or reject it with your own account.'],
+  approved: ['Publication', 'Before it is published, prices are checked against their bounds once more.'],
+  rejected: ['A new proposal', 'This one will not be published.'],
+  refused_at_publication: ['A new proposal', 'It broke a bound when it was checked once more. Correct the cause named above and propose again.'],
+};
+
 /** @param {any} proposal @param {string|null} approvalUrl */
 function nextStep(proposal, approvalUrl) {
-  const step = (/** @type {string} */ title, /** @type {string} */ text, /** @type {Node|null} */ link = null) =>
-    element('li', { class: 'next' }, element('strong', { text: title }), element('p', {}, text, link));
-  if (proposal.state === 'held') {
-    return step('No decision is asked for', 'When the missing evidence is there, build again and propose again.');
-  }
-  if (proposal.state === 'waiting') {
-    const link = approvalUrl
-      ? element('a', { href: approvalUrl, rel: 'noreferrer', text: ' Open Airflow' })
-      : null;
-    return step('A person decides', 'Approve or reject it in Airflow, in the waiting run of charge_proposal, with your own account. This page has no accounts and changes nothing.', link);
-  }
-  if (proposal.state === 'approved') {
-    return step('Publication', 'Before it is published, prices are checked against their bounds once more.');
-  }
-  return null;
+  const next = NEXT[proposal.state];
+  if (!next) return null;
+  const asked = proposal.state === 'held' || proposal.state === 'waiting';
+  return element('li', { class: 'next' }, element('strong', { text: next[0] }),
+    element('p', { text: next[1] }), asked ? howToAnswer(approvalUrl) : null);
 }
+
+/** @param {string|null} approvalUrl */
+const howToAnswer = (approvalUrl) => element('p', { id: 'how-to-answer' },
+  'It is answered in Airflow, in the waiting run of charge_proposal',
+  approvalUrl ? element('span', {}, ': ', element('a', { href: approvalUrl, rel: 'noreferrer', text: 'open Airflow' })) : null,
+  '. If no Airflow runs on this machine, start it with ', element('code', { text: 'make airflow' }),
+  '. This page has no accounts and changes nothing.');
