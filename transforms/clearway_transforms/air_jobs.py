@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 import polars as pl
 
@@ -54,11 +55,12 @@ def air_parameters() -> AirParameters:
     return read_parameters(PARAMETER_FOLDER / "air.toml", AirParameters)
 
 
-def build_air(
+def build_air(  # noqa: PLR0913 -- the options of the command
     lake: Lake,
     *,
     city: City | None = None,
     calibration: str | None = None,
+    trained: Path | None = None,
     time_from: datetime | None = None,
     time_to: datetime | None = None,
     progress: Progress = silent,
@@ -74,6 +76,8 @@ def build_air(
     calibration
         Identifier of a calibration; ``none`` for raw values only; None for the shipped default of
         each sensor model.
+    trained
+        Folder with trained calibrations, such as the data folder's ``models/calibration``.
     time_from, time_to
         Only days that readings in [from, to) can touch; None is without bound.
     progress
@@ -86,7 +90,7 @@ def build_air(
     UsageError
         If there is no such calibration.
     """
-    calibrations = chosen(calibration)
+    calibrations = chosen(calibration, trained)
     days = _days(lake, time_from, time_to, city=city)
     if not days:
         message = (

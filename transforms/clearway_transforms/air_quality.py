@@ -109,8 +109,8 @@ def by_pollutant(readings: pl.LazyFrame, parameters: AirParameters) -> pl.LazyFr
     -------
     polars.LazyFrame
         ``sensor``, ``sensor_model``, ``observed_at``, position, ``pollutant``, ``raw``,
-        ``humidity_pct`` and ``fault`` (null where the value is good). Readings without a value of a
-        pollutant have no row for it, unless one of its two channels has one.
+        ``humidity_pct``, ``temperature_c`` and ``fault`` (null where the value is good). Readings
+        without a value of a pollutant have no row for it, unless one of its two channels has one.
     """
     flags = pl.col("flags").fill_null("").str.split(" ")
     flagged = pl.any_horizontal(flags.list.contains(flag) for flag in FAULT_FLAGS)
@@ -152,13 +152,13 @@ def hourly(
     Notes
     -----
     A reading stands for the median time between readings of its sensor on that UTC day, at most an
-    hour. Completeness is the time that valid readings stand for, over the hour. Humidity must be
-    there for as large a share of the valid readings as an hour needs to be complete.
+    hour. Completeness is the time that valid readings stand for, over the hour. Humidity and
+    temperature, where a calibration uses them, must be there for as large a share of the valid
+    readings as an hour needs to be complete.
     """
     start = pl.col("observed_at").dt.convert_time_zone(time_zone).dt.truncate("1h")
     good = pl.col("fault").is_null()
     whole = ((pl.col("raw") * _MICRO).round()).cast(pl.Int64)
-    humidity = ((pl.col("humidity_pct") * _MICRO).round()).cast(pl.Int64).filter(good)
     interval = _interval_s(values, parameters)
     sums = (
         values.join(interval, on=["sensor", "day"], how="left", validate="m:1")
@@ -168,9 +168,8 @@ def hourly(
         .agg(
             pl.col("sensor_model", "lon_deg", "lat_deg").last(),
             raw_hourly_mean=whole.filter(good).sum() / good.sum() / _MICRO,
-            humidity=pl.when(humidity.count() >= parameters.completeness_pct / 100 * good.sum())
-            .then(humidity.sum() / humidity.count() / _MICRO)
-            .fill_nan(None),
+            humidity=_mean_beside("humidity_pct", good, parameters),
+            temperature=_mean_beside("temperature_c", good, parameters),
             calibratable=pl.col("calibratable").filter(good).all(),
             n_readings=good.sum().cast(pl.Int64),
             n_rejected=(~good).sum().cast(pl.Int64),
@@ -190,6 +189,13 @@ def hourly(
         ),
         calibrations,
     )
+
+
+def _mean_beside(name: str, good: pl.Expr, parameters: AirParameters) -> pl.Expr:
+    """Return the mean of a column over good readings; null where too few of them have it."""
+    whole = ((pl.col(name) * _MICRO).round()).cast(pl.Int64).filter(good)
+    enough = whole.count() >= parameters.completeness_pct / 100 * good.sum()
+    return pl.when(enough).then(whole.sum() / whole.count() / _MICRO).fill_nan(None)
 
 
 def _raw_values() -> dict[str, pl.Expr]:
@@ -213,6 +219,7 @@ def _of(readings: pl.LazyFrame, pollutant: str, raw: pl.Expr) -> pl.LazyFrame:
         "lon_deg",
         "lat_deg",
         "humidity_pct",
+        "temperature_c",
         "fault",
         pollutant=pl.lit(pollutant),
         raw=raw,
@@ -280,11 +287,13 @@ def _calibrated(hours: pl.LazyFrame, calibrations: Sequence[LinearCalibration]) 
             & pl.col("sensor_model").is_in(each.sensor_models)
             & pl.col("calibratable")
         )
-        result = each.apply(pl.col("raw_hourly_mean"), pl.col("humidity"))
+        inputs = (pl.col("raw_hourly_mean"), pl.col("humidity"))
+        result = each.apply(*inputs, temperature_c=pl.col("temperature"))
+        spread = each.uncertainty(*inputs, temperature_c=pl.col("temperature"))
         done = fits & result.is_not_null()
         value = pl.when(done).then(result).otherwise(value)
-        sd = pl.when(done).then(pl.lit(each.sd_ugm3)).otherwise(sd)
+        sd = pl.when(done).then(spread).otherwise(sd)
         name = pl.when(done).then(pl.lit(each.calibration_id)).otherwise(name)
     return hours.with_columns(
         calibrated_hourly_mean=value, calibrated_sd=sd, calibration_id=name
-    ).drop("humidity", "calibratable", "covered_s")
+    ).drop("humidity", "temperature", "calibratable", "covered_s")

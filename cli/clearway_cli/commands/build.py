@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,8 +42,8 @@ CalibrationOption = Annotated[
     typer.Option(
         "--calibration",
         metavar="NAME",
-        help="A shipped calibration such as barkjohn_2021_us, or none; left out, the default of "
-        "each sensor model. The name stands beside every calibrated value.",
+        help="A shipped calibration such as barkjohn_2021_us, one from `build calibration`, or "
+        "none; left out, the default of each sensor model. The name stands beside every value.",
     ),
 ]
 
@@ -65,6 +66,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Build derived tables from stored records.")
     group.command("congestion")(congestion)
     group.command("air")(air)
+    group.command("calibration")(calibration)
     group.command("emissions")(emissions)
     group.command("all")(everything)
     app.add_typer(group, name="build")
@@ -123,6 +125,7 @@ def air(
     Raw and calibrated values stand side by side; an hour with less than 75 % of readings says so.
     """
     from clearway_cli.cities import find_city
+    from clearway_core.data_dir import DataDir
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_air
 
@@ -131,6 +134,7 @@ def air(
             open_lake(data_dir, lake),
             city=find_city(city, data_dir),
             calibration=calibration,
+            trained=DataDir(data_dir).models / "calibration",
             time_from=instant(time_from),
             time_to=instant(time_to),
             progress=progress,
@@ -140,6 +144,59 @@ def air(
         say_json(values)
     else:
         _say_air(values)
+
+
+def calibration(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV or Parquet, one row per sensor and hour: hour_start, site, sensor, "
+            "pm2_5_cf1_ugm3, humidity_pct, temperature_c, reference_ugm3.",
+        ),
+    ],
+    *,
+    sensor_model: Annotated[
+        str,
+        typer.Option(
+            "--sensor-model", metavar="MODEL", help="As in the readings, such as pms5003."
+        ),
+    ],
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a PM2.5 calibration from sensors that stood beside a reference instrument.
+
+    Use it with `clearway build air --calibration ID`. It is a candidate until it rests on enough
+    days and meets every target; the card beside it says how good it is.
+    """
+    from clearway_models.jobs import train_calibration
+
+    with bar("Calibration", quiet=as_json) as progress:
+        account = train_calibration(
+            file, data_dir=data_dir, sensor_model=sensor_model, progress=progress
+        )
+    values = asdict(account)
+    if as_json:
+        say_json(values)
+        return
+    daily = account.scores[account.chosen]
+    say_table(
+        "Calibration",
+        {
+            "name": account.calibration_id,
+            "status": account.status,
+            "model": account.chosen,
+            "hours used": account.n_hours,
+            "hours left out": account.n_left_out,
+            "days": account.n_days,
+            "sensors": account.n_sensors,
+            "daily RMSE, unseen weeks": f"{daily['rmse_ugm3']:.2f} µg/m³",
+            "the same, uncalibrated": f"{account.scores['raw']['rmse_ugm3']:.2f} µg/m³",
+            "meets every target": account.meets_targets,
+            "card": account.files[-1],
+        },
+    )
 
 
 def emissions(
