@@ -275,7 +275,7 @@ def _traffic_lines(findings: Findings) -> list[str]:
             f"at {_clock(t.peak_at, zone)}, {t.free_flow_kmh:.1f} on empty streets: trips "
             f"{longer:.2f} times as long"
         ),
-        f"Worst areas:  {worst} km/h (on empty streets)",
+        f"Worst areas:  {worst} km/h (if empty)",
     ]
 
 
