@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from clearway_core.errors import ClearwayError
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from clearway_broker.java import find_java
 from clearway_core.errors import ClearwayError, MissingDependency, SourceUnavailable
 from clearway_core.progress import Progress, silent
-
-from clearway_broker.java import find_java
 
 _PACKAGE = Path(__file__).parent
 POM = _PACKAGE / "pom.xml"

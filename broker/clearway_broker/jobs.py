@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearway_core.errors import ClearwayError
-from clearway_core.stream.kafka import answers
-
 from clearway_broker import artifacts
 from clearway_broker.java import find_java
 from clearway_broker.server import Broker, running_broker
+from clearway_core.errors import ClearwayError
+from clearway_core.stream.kafka import answers
 
 __all__ = ["Broker", "BrokerStatus", "install", "running_broker", "status"]
 

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from clearway_core.errors import ClearwayError, SourceUnavailable
-from clearway_core.stream.kafka import answers
-
 from clearway_broker import artifacts
 from clearway_broker.java import Java, find_java
+from clearway_core.errors import ClearwayError, SourceUnavailable
+from clearway_core.stream.kafka import answers
 
 HOST = "127.0.0.1"
 """Loopback only: this broker asks nobody who they are. For a network use docker-compose.yml."""

@@ -10,9 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from clearway_core.errors import ClearwayError, TableConflict, UsageError
-
 from clearway_cli.dag_settings import from_environment, instant, plain
+from clearway_core.errors import ClearwayError, TableConflict, UsageError
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
@@ -98,9 +97,8 @@ def propose() -> Account:
     The words are written from what the lake keeps, so that a person reads exactly what will be
     published.
     """
-    from clearway_models import jobs
-
     from clearway_cli.approval_text import ask
+    from clearway_models import jobs
 
     settings = from_environment()
     lake = settings.lake()

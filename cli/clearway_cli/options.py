@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from clearway_core.data_dir import DEFAULT
 
 DataDirOption = Annotated[

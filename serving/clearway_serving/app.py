@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clearway_core.city import City
-from clearway_core.lake import Lake
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse
 
+from clearway_core.city import City
+from clearway_core.lake import Lake
 from clearway_serving.published import PublishedTables
 from clearway_serving.routes import air, congestion, meta, proposals
 from clearway_serving.security import LOOPBACK_NAMES, KnownHosts, SecurityHeaders

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from clearway_core.city import City
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.lake import Lake
-
 from clearway_serving.security import LOOPBACK_NAMES, is_loopback
 
 DEFAULT_PORT = 8501

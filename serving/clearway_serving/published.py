@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from threading import Lock
 
 import polars as pl
+
 from clearway_core.errors import ClearwayError
 from clearway_core.lake import Lake
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from clearway_core.city import City
-
 from clearway_serving.places import Places
 from clearway_serving.published import PublishedTables
 

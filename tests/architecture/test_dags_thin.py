@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from clearway_cli import airflow_home
 from doubles.dags import in_airflow, require_airflow
+
+from clearway_cli import airflow_home
 
 pytestmark = pytest.mark.airflow
 

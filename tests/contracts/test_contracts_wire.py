@@ -9,6 +9,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.contracts.field import DataType, broken_rules
 from clearway_core.contracts.generate import generated_files, main
 from clearway_core.contracts.json_schema import json_schema
@@ -16,8 +19,6 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.contracts.wire import TOPICS, WIRE_CONTRACTS
 from clearway_core.schema import POLARS_TYPES, polars_schema
 from clearway_core.stream.batch import decode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parent / "samples"

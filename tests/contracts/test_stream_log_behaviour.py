@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from clearway_core.errors import DeliveryFailed, MessageTooLarge, SourceUnavailable
 from clearway_core.stream.address import open_log
 from clearway_core.stream.log import (

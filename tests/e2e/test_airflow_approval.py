@@ -11,10 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clearway_cli import airflow_home, airflow_process
-from clearway_core.lake import open_lake
 from doubles.dags import require_airflow
 from doubles.models_lake import write_city, write_lake, write_zone
+
+from clearway_cli import airflow_home, airflow_process
+from clearway_core.lake import open_lake
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from doubles import serving_lake
+from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
+
 from clearway_core.city import City
 from clearway_core.geo import cell_text, centre_of
 from clearway_core.lake import Lake
 from clearway_models.jobs import decide, propose_charge
 from clearway_serving.app import create_app
-from doubles import serving_lake
-from playwright.sync_api import BrowserContext, Page, ViewportSize, sync_playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

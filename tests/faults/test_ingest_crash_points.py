@@ -6,9 +6,6 @@ import itertools
 import os
 
 import pytest
-from clearway_core.lake import Lake
-from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest.jobs import Settings, ingest
 from doubles.ingest_lake import FailingLake, PowerCut, committed_sums, places
 from doubles.ingest_messages import (
     AIR_TOPIC,
@@ -22,6 +19,10 @@ from doubles.ingest_messages import (
     third_party,
 )
 from doubles.ingest_oracle import everything, expected
+
+from clearway_core.lake import Lake
+from clearway_core.stream.embedded import EmbeddedLog
+from clearway_ingest.jobs import Settings, ingest
 
 MESSAGES = (
     (GPS_TOPIC, gps("gw-1", 1, range(10))),

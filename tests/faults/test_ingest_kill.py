@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 
+from doubles.ingest_lake import committed_sums, places
+from doubles.ingest_messages import GPS_TOPIC, fix, gps, raw, third_party
+from doubles.ingest_oracle import everything, expected
+
 from clearway_core.data_dir import DataDir
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_ingest.jobs import ingest
-from doubles.ingest_lake import committed_sums, places
-from doubles.ingest_messages import GPS_TOPIC, fix, gps, raw, third_party
-from doubles.ingest_oracle import everything, expected
 
 CHILD = """
 import sys

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from clearway_core.clock import from_ms
 from clearway_core.lake import open_lake
 

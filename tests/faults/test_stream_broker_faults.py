@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+
 from clearway_broker.artifacts import default_folder
 from clearway_broker.java import find_java
 from clearway_broker.server import Broker

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.datum import (
     DATUMS,
     gcj02_to_bd09,
@@ -14,8 +17,6 @@ from clearway_core.datum import (
 )
 from clearway_core.errors import UsageError
 from clearway_core.geo import distance_m
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 METRES_PER_DEGREE = 111_320.0
 FORWARD = {"wgs84": lambda lon, lat: (lon, lat), "gcj02": wgs84_to_gcj02, "bd09": wgs84_to_bd09}

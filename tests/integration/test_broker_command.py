@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from clearway_broker.artifacts import verify
 from clearway_broker.jobs import status
 from clearway_core.stream.address import open_log

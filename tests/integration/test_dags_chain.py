@@ -10,6 +10,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from doubles.dags import in_airflow, require_airflow
+from doubles.models_lake import Scene, write_city, write_lake, write_zone
+
 from clearway_cli import airflow_home, dag_tasks
 from clearway_cli.cities import find_city
 from clearway_core.data_dir import DataDir
@@ -18,8 +21,6 @@ from clearway_core.lake import Lake, open_lake
 from clearway_edge import jobs as edge
 from clearway_models.proposal import canonical, sha256_of
 from clearway_quality.jobs import passed_version
-from doubles.dags import in_airflow, require_airflow
-from doubles.models_lake import Scene, write_city, write_lake, write_zone
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 

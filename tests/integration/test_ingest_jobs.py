@@ -11,14 +11,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from clearway_cli.commands.ingest import register
-from clearway_core.data_dir import DataDir
-from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
-from clearway_core.lake import Lake
-from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest import jobs, upkeep
-from clearway_ingest.jobs import Settings, ingest
-from clearway_ingest.sink import Sink
 from doubles.ingest_lake import committed_sums, places
 from doubles.ingest_messages import (
     AIR_TOPIC,
@@ -33,6 +25,15 @@ from doubles.ingest_messages import (
 )
 from doubles.ingest_oracle import everything, expected
 from typer.testing import CliRunner
+
+from clearway_cli.commands.ingest import register
+from clearway_core.data_dir import DataDir
+from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
+from clearway_core.lake import Lake
+from clearway_core.stream.embedded import EmbeddedLog
+from clearway_ingest import jobs, upkeep
+from clearway_ingest.jobs import Settings, ingest
+from clearway_ingest.sink import Sink
 
 CLEARWAY = Path(sys.executable).with_name("clearway")
 

@@ -6,6 +6,7 @@ import secrets
 
 import polars as pl
 import pytest
+
 from clearway_core.contracts.wire import TOPICS
 from clearway_core.lake import open_lake
 from clearway_core.stream.address import open_log

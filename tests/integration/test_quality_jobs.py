@@ -11,13 +11,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
+from doubles.quality_lake import NOON, congestion_rows, with_value
+
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake, open_lake
 from clearway_quality import jobs
 from clearway_quality.jobs import check, passed_version
-from deltalake import write_deltalake
-from doubles.quality_lake import NOON, congestion_rows, with_value
 
 
 class SteppingClock:

@@ -9,6 +9,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka import TopicPartition as KafkaPartition
+
 from clearway_broker import server
 from clearway_broker.artifacts import default_folder
 from clearway_broker.java import find_java
@@ -17,8 +20,6 @@ from clearway_core.settings import Secret
 from clearway_core.stream.kafka import KafkaLog, answers
 from clearway_core.stream.log import Message, TopicPartition
 from clearway_core.stream.security import KafkaSecurity
-from kafka import KafkaAdminClient, KafkaProducer
-from kafka import TopicPartition as KafkaPartition
 
 pytestmark = pytest.mark.kafka
 

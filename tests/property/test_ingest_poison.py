@@ -9,6 +9,11 @@ from pathlib import Path
 import cramjam
 import orjson
 import polars as pl
+from doubles.ingest_lake import committed_sums
+from doubles.ingest_messages import GPS_TOPIC, gps, raw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.contracts.field import DataType
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.lake import Lake
@@ -18,10 +23,6 @@ from clearway_core.stream.log import StoredMessage
 from clearway_ingest.batch import Portion, sort_out
 from clearway_ingest.decode import Records, Undecodable, decode
 from clearway_ingest.jobs import ingest
-from doubles.ingest_lake import committed_sums
-from doubles.ingest_messages import GPS_TOPIC, gps, raw
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 JSON = st.recursive(
     st.one_of(

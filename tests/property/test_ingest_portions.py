@@ -5,14 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from clearway_core.lake import Lake
-from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest.jobs import Settings, ingest
 from doubles.ingest_lake import committed_sums, places
 from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, third_party
 from doubles.ingest_oracle import everything, expected
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clearway_core.lake import Lake
+from clearway_core.stream.embedded import EmbeddedLog
+from clearway_ingest.jobs import Settings, ingest
 
 SEQS = st.lists(st.integers(0, 12), min_size=1, max_size=8)
 MESSAGE = st.one_of(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import polars as pl
-from clearway_ingest.ranges import Counter, Received, Span, Spans
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clearway_ingest.ranges import Counter, Received, Span, Spans
 
 SPAN = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda p: Span(p[0], p[0] + p[1]))
 GW = Counter("gps_ping/1", "gw-1", 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from clearway_core.contracts.field import DataType, broken_rules
-from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING
-from clearway_ingest.rules import judge
 from doubles.ingest_messages import pseudonym
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clearway_core.contracts.field import DataType, broken_rules
+from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING
+from clearway_ingest.rules import judge
 
 CONTRACTS = {c.name: c for c in (GPS_PING, AIR_READING, GATEWAY_HEALTH)}
 

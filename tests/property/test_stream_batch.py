@@ -7,12 +7,13 @@ import math
 import cramjam
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core.contracts.field import Contract, DataType, Field
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import MAX_RECORDS, Batch, decode, encode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from clearway_broker import artifacts
 from clearway_broker.java import Java, find_java, java_version
 from clearway_broker.jobs import status

@@ -9,6 +9,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clearway_core import geo, identity, units
 from clearway_core.city import OPTIONAL_FILES, read_city
 from clearway_core.clock import SystemClock, from_ms, to_ms
@@ -19,8 +22,6 @@ from clearway_core.errors import ContractViolation, SettingsError, UnknownUnit, 
 from clearway_core.logging import JsonFormatter, configure
 from clearway_core.progress import silent
 from clearway_core.schema import conform
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 # --- identity
 

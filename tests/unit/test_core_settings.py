@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from clearway_core.errors import SettingsError
 from clearway_core.settings import Secret, Section, open_toml, raise_faults
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from clearway_cli import dag_tasks
 from clearway_cli.dag_settings import from_environment, instant, plain
 from clearway_core.errors import UsageError

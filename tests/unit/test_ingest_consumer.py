@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from doubles.ingest_messages import GPS_TOPIC, gps
+
 from clearway_core.errors import MessagesLost, SourceUnavailable, UsageError
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import Message, TopicPartition
 from clearway_ingest import consumer as module
 from clearway_ingest.consumer import Consumer, Lost
 from clearway_ingest.offsets import Share, parse_share
-from doubles.ingest_messages import GPS_TOPIC, gps
 
 P0 = TopicPartition(GPS_TOPIC, 0)
 WHOLE = Share()

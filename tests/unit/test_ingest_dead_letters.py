@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from doubles.ingest_lake import places
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
+
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_ingest import decode as decoding
 from clearway_ingest.dead_letters import letter, letters, replay
 from clearway_ingest.jobs import ingest
-from doubles.ingest_lake import places
-from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
 
 PLATE = "AB-1234"
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, START_MS, fix, gps, raw, third_party
+
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.stream.batch import Batch, encode
 from clearway_core.stream.log import StoredMessage
 from clearway_ingest.decode import Undecodable, decode
-from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, START_MS, fix, gps, raw, third_party
 
 
 def _stored(message, topic=GPS_TOPIC):

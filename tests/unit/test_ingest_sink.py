@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from doubles.ingest_lake import FailingLake, places
+from doubles.ingest_messages import GPS_TOPIC, gps
+
 from clearway_core.errors import OffsetRegression, TableConflict
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
@@ -15,8 +18,6 @@ from clearway_ingest.jobs import ingest
 from clearway_ingest.offsets import committed_offsets, committed_ranges
 from clearway_ingest.ranges import Received
 from clearway_ingest.sink import Sink
-from doubles.ingest_lake import FailingLake, places
-from doubles.ingest_messages import GPS_TOPIC, gps
 
 P0 = TopicPartition(GPS_TOPIC, 0)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from doubles import serving_lake
+from doubles.serving_client import Client
+
 from clearway_core.geo import cell_text
 from clearway_core.lake import Lake
 from clearway_serving.app import create_app
-from doubles import serving_lake
-from doubles.serving_client import Client
 
 DAY: dict[str, str | int] = {"date": "2026-01-15", "resolution": 9, "window_minutes": 15}
 FEW = cell_text(serving_lake.FEW_VEHICLES_CELL)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from doubles import serving_lake
+from doubles.serving_client import Client
+from fastapi import FastAPI
+
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_serving.app import STATIC, create_app
 from clearway_serving.jobs import Address, serve
 from clearway_serving.security import is_loopback
-from doubles import serving_lake
-from doubles.serving_client import Client
-from fastapi import FastAPI
 
 PAGES = ("/", "/proposals", "/proposals/0123456789abcdef")
 

@@ -8,10 +8,11 @@ import sqlite3
 import threading
 
 import pytest
+from doubles.stream_writers import append_numbers, append_then_die
+
 from clearway_core.errors import DeliveryFailed, SourceUnavailable
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import Message, TopicPartition
-from doubles.stream_writers import append_numbers, append_then_die
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 
 import pytest
+
 from clearway_core.errors import SettingsError, UsageError
 from clearway_core.stream.address import open_log
 from clearway_core.stream.security import KafkaSecurity, security_from_environment

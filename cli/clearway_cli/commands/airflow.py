@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("airflow")(airflow)
 
 
-def airflow(  # noqa: PLR0917 -- one per option
+def airflow(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,

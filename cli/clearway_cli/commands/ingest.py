@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="ingest")
 
 
-def run(  # noqa: PLR0917 -- options
+def run(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,

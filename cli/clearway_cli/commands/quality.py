@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from clearway_core.data_dir import DataDir
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption
+from clearway_core.data_dir import DataDir
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
@@ -38,10 +38,9 @@ def check(
     """
     from dataclasses import asdict
 
+    from clearway_cli.output import bar, say_json
     from clearway_core.lake import open_lake
     from clearway_quality import jobs
-
-    from clearway_cli.output import bar, say_json
 
     opened = open_lake(data_dir, lake)
     names = [table] if table is not None else _written_tables(opened)
@@ -66,10 +65,9 @@ def docs(
     as_json: JsonOption = False,
 ) -> None:
     """Write the quality report again and say where it is."""
+    from clearway_cli.output import say_json, say_table
     from clearway_core.lake import open_lake
     from clearway_quality.docs import write_report
-
-    from clearway_cli.output import say_json, say_table
 
     page: Path = write_report(open_lake(data_dir, lake), DataDir(data_dir).quality)
     if as_json:

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
 
 
-def replay(  # noqa: PLR0917 -- options of a command
+def replay(
     files: Annotated[list[Path], typer.Argument(help="Recorded files.", show_default=False)],
     profile: Annotated[
         str,

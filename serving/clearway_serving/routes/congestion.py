@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-from clearway_core.errors import UsageError
-from clearway_core.geo import cell_number, cell_text
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from clearway_core.errors import UsageError
+from clearway_core.geo import cell_number, cell_text
 from clearway_serving.answer import columns, instant_ms, json_answer, local_date, not_found
 from clearway_serving.published import NothingPublished, Product
 from clearway_serving.site import Site
