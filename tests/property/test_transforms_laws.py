@@ -159,7 +159,7 @@ def test_the_interval_holds_the_mean_and_no_provider_lacks_a_vehicle(rows):
     assert result.filter(pl.col("space_mean_kmh") > PARAMETERS.max_speed_kmh).is_empty()
 
 
-speeds_kmh = st.one_of(st.none(), st.floats(0, 160))
+speeds_kmh = st.one_of(st.none(), st.just(0.0), st.floats(1e-6, 160))
 
 
 @settings(max_examples=100, deadline=None)

@@ -179,9 +179,31 @@ def test_a_cell_with_few_windows_takes_its_parents_and_a_lonely_one_the_citys():
     frame = pl.concat([many, windows(sister, [10.0], step=hour), windows(lonely, [5.0], step=hour)])
     found = {row["h3_cell"]: row for row in ladder(frame).iter_rows(named=True)}
     assert found[CELL]["free_flow_method"] == "own_p85"
-    assert found[CELL]["free_flow_kmh"] == pytest.approx(38.5, abs=1e-3)
+    # Each window counts by its distance, here as its speed: 0.85 x (30 + ... + 39) = 293.25 lies
+    # 25.25 beyond the 268 before the window of 38 km/h, of the 38 to the next one.
+    assert found[CELL]["free_flow_kmh"] == pytest.approx(38 + 25.25 / 38, abs=1e-3)
     assert found[sister]["free_flow_method"] == "parent_p85"
     assert found[lonely]["free_flow_method"] == "city_p85"
+
+
+def test_a_lucky_window_of_a_few_metres_does_not_make_the_free_flow():
+    busy = windows(CELL, [30.0] * 8, step=timedelta(hours=1))
+    lucky = windows(CELL, [70.0] * 2, step=timedelta(minutes=7)).with_columns(
+        distance_mm=pl.col("distance_mm") // 100,
+        duration_ms=pl.lit(100, dtype=pl.Int64),
+        window_start=pl.col("window_start") + timedelta(minutes=1),
+    )
+    found = ladder(pl.concat([busy, lucky.cast(busy.schema)]))
+    assert found["free_flow_kmh"].item() == pytest.approx(30.0, abs=0.1)
+
+
+def test_equal_weights_give_the_percentile_of_type_7():
+    frame = pl.DataFrame({"speed": [5.0, 1.0, 9.0, 4.0, 7.0], "w": [3] * 5})
+    found = frame.select(
+        weighted=congestion.weighted_quantile("speed", "w", 0.85),
+        plain=pl.col("speed").quantile(0.85, interpolation="linear"),
+    )
+    assert found["weighted"].item() == pytest.approx(found["plain"].item())
 
 
 def test_single_vehicles_say_nothing_about_free_flow_unless_there_is_nothing_else():

@@ -104,8 +104,9 @@ def free_flow(
 
     Notes
     -----
-    Each step takes the 85th percentile (linear, type 7) of space-mean speeds of windows, every
-    window with at least two vehicles counting once:
+    Each step takes the 85th percentile of space-mean speeds of windows, each counting by the
+    distance driven in it (of windows that count once the thin ones, which are fast by luck, make up
+    the top); below the night, only windows with at least two vehicles:
 
     1. ``night_p85``: the cell's windows between 22 and 5 h local, if there are at least 30, from
        at least 14 days, one of them with at least 10 vehicles;
@@ -205,8 +206,37 @@ def _step(
 def _speeds(windows: pl.LazyFrame, key: list[str]) -> pl.LazyFrame:
     return windows.group_by(*key, "window_start").agg(
         speed=space_mean_kmh(pl.col("distance_mm").sum(), pl.col("duration_ms").sum()),
+        distance_mm=pl.col("distance_mm").sum(),
         n_vehicles=pl.col("n_vehicles").max(),
     )
+
+
+def weighted_quantile(value: str, weight: str, quantile: float) -> pl.Expr:
+    """Return a quantile of a column in which each row counts by its weight; linear between rows.
+
+    Parameters
+    ----------
+    value, weight
+        Columns; weights are whole and above 0, so that sums do not depend on the order of rows.
+    quantile
+        0 to 1. [1]
+
+    Notes
+    -----
+    A row's position is the weight before it over the weight before the last one: with equal weights
+    this is type 7, numpy's default.
+    """
+    ordered = pl.col(value).sort_by(value, weight)
+    weights = pl.col(weight).sort_by(value, weight)
+    before = weights.cum_sum() - weights
+    position = before / before.max()
+    last = pl.len().cast(pl.Int64) - 1
+    reached = (position <= quantile).sum().cast(pl.Int64) - 1
+    low = pl.max_horizontal(pl.min_horizontal(reached, last - 1), pl.lit(0, dtype=pl.Int64))
+    high = pl.min_horizontal(low + 1, last)
+    part = (quantile - position.get(low)) / (position.get(high) - position.get(low))
+    inside = ordered.get(low) + part * (ordered.get(high) - ordered.get(low))
+    return pl.when(pl.len() == 1).then(ordered.first()).otherwise(inside)
 
 
 def _summary(
@@ -216,7 +246,7 @@ def _summary(
     method: str,
     enough: pl.Expr,
 ) -> pl.LazyFrame:
-    quantile = pl.col("speed").quantile(parameters.free_flow_quantile, interpolation="linear")
+    quantile = weighted_quantile("speed", "distance_mm", parameters.free_flow_quantile)
     return (
         speeds.group_by(key)
         .agg(
