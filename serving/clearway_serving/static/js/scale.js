@@ -43,8 +43,8 @@ export const SCALES = {
 export const HATCH_OF_QUALITY = { A: 0, B: 1, C: 2, X: 2 };
 
 export const QUALITY_TEXT = {
-  A: 'well known: at least 15 vehicles, interval up to ±10 %',
-  B: 'fairly known: at least 5 vehicles, up to ±20 %',
+  A: 'well known: at least 15 vehicles, standard error up to 10 %',
+  B: 'fairly known: at least 5 vehicles, standard error up to 20 %',
   C: 'uncertain: few vehicles or a wide interval',
   X: 'not usable',
 };
