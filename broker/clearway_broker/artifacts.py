@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from clearway_broker.java import find_java
@@ -124,12 +127,18 @@ def install(
     except OSError as error:
         message = f"the cache folder cannot be made: {error}. Choose another with --jars."
         raise ClearwayError(message) from error
-    # In a folder beside it, so that an interrupted install leaves nothing that looks complete.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kafka-") as scratch:
-        fetched = Path(scratch) / "jars"
-        _fetch(Path(maven), fetched, {**environment, "JAVA_HOME": str(java.home)})
-        verify(fetched)
-        _move(fetched, folder)
+    # In a folder beside it, so that an interrupted install leaves nothing that looks complete; one
+    # at a time, because two Mavens that fill one empty repository disturb each other.
+    with (
+        _alone(folder.parent),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kafka-") as scratch,
+    ):
+        if not folder.is_dir():
+            fetched = Path(scratch) / "jars"
+            _fetch(Path(maven), fetched, {**environment, "JAVA_HOME": str(java.home)})
+            verify(fetched)
+            fetched.rename(folder)
+    verify(folder)
     progress(1, 1, f"Kafka {kafka_version()}")
     return folder
 
@@ -167,11 +176,15 @@ def _fetch(maven: Path, target: Path, environment: Mapping[str, str]) -> None:
         raise SourceUnavailable(message)
 
 
-def _move(fetched: Path, folder: Path) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process installs into the folder."""
+    lock = os.open(folder, os.O_RDONLY)
     try:
-        fetched.rename(folder)
-    except OSError:
-        verify(folder)  # another process was faster; its result must be as good
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _last_lines(text: str) -> list[str]:
