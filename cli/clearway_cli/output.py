@@ -25,11 +25,14 @@ def say_json(value: object) -> None:
 
 
 def say_table(title: str, rows: Mapping[str, object]) -> None:
-    """Print names and values, one line each; a value that is missing (None) has no line."""
+    """Print names and values, one line each; a value that is missing (None) has no line.
+
+    Names stay as they are: rules, tables and columns are looked up by them.
+    """
     table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     for name, value in rows.items():
         if value is not None:
-            table.add_row(name.replace("_", " "), plain_text(value))
+            table.add_row(name, plain_text(value))
     console.print(table)
 
 

@@ -39,7 +39,7 @@ def test_missing_values_have_no_line(
     output.say_table("Written", {"table_version": 3, "metadata": None})
 
     told = capsys.readouterr().out
-    assert "table version" in told
+    assert "table_version" in told
     assert "metadata" not in told
     assert "None" not in told
 
