@@ -45,7 +45,7 @@ def test_run_prints_the_address_stops_on_signals_and_keeps_its_data(kafka, tmp_p
         counts.append(sum(log.end_offsets("t").values()))
         log.close()
         process.send_signal(ending)
-        assert process.wait(40) == 0
+        assert process.wait(timeout=120) == 0
         process.stdout.close()
         with pytest.raises(ProcessLookupError):
             os.kill(running["pid"], 0)
