@@ -11,8 +11,9 @@ from clearway_core.lake import Lake
 from clearway_transforms import cells, release, tables
 from clearway_transforms import congestion as indices
 from clearway_transforms import speed as speeds
-from clearway_transforms.congestion_jobs import Product, finished, free_flow_rows, rolled_travel
+from clearway_transforms.cell_jobs import free_flow_rows, rolled_travel
 from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.product import Product, finished
 
 RELEASABLE = ("congestion", "cell_speed", "cell_emissions")
 """Tables of cells and windows whose rows carry the counts that the gate needs."""

@@ -1,4 +1,4 @@
-"""One unit of work: what the vehicles of one bucket drove on one day.
+"""From raw GPS to what each vehicle drove, one day and vehicle bucket after the other.
 
 Units do not depend on each other, so they can run one after the other in little memory, or side by
 side.
@@ -7,13 +7,17 @@ side.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import polars as pl
 
 from clearway_core.city import City
+from clearway_core.lake import Lake
+from clearway_core.progress import Progress
 from clearway_transforms import clean, tables, travel, trips
-from clearway_transforms.parameters import CongestionParameters
+from clearway_transforms.parameters import CongestionParameters, congestion_parameters
+from clearway_transforms.product import Product, replace
 
 Counts = Counter[tuple[date, str, str]]
 """Counts by day, subject and name, as in ``cleaning_counts``."""
@@ -119,3 +123,30 @@ def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
         )
         .drop("vehicle_code", "window")
     )
+
+
+def build_vehicle_travel(
+    lake: Lake, product: Product, *, days: Mapping[date, Sequence[int]], progress: Progress
+) -> Counts:
+    """Write ``vehicle_travel`` and ``cleaning_counts`` day by day; return the counts."""
+    parameters = congestion_parameters()
+    base = Product(resolution=product.base, window_minutes=travel.BASE_WINDOW_MINUTES)
+    counts: Counts = Counter()
+    total, done = sum(map(len, days.values())), 0
+    for day, buckets in days.items():
+        parts = []
+        for bucket in buckets:
+            rows, found = vehicle_travel_of(
+                tables.scan_pings(lake, day, bucket).collect(),
+                parameters,
+                day=day,
+                resolution=base.resolution,
+                city=product.city,
+            )
+            parts.append(rows)
+            counts.update(found)
+            done += 1
+            progress(done, total, f"{day}")
+        replace(lake, "vehicle_travel", pl.concat(parts).lazy(), product=base, days=[day])
+    lake.table("cleaning_counts").replace(tables.count_rows(counts), {"observed_date": list(days)})
+    return counts

@@ -5,52 +5,17 @@ from __future__ import annotations
 from clearway_core.contracts.columns import count, instant, number, text
 from clearway_core.contracts.field import Contract, DataType, Field, Rule
 from clearway_core.contracts.raw_tables import OBSERVED_DATE
+from clearway_core.contracts.window_columns import (
+    DISTINCT,
+    SQUARES,
+    TRAVEL_SUMS,
+    WINDOW,
+    WINDOW_KEY,
+    WINDOW_PARTITION,
+)
 
 SOURCE_CLASSES = ("observed", "modelled", "none")
 QUALITY_CLASSES = ("A", "B", "C", "X")
-
-_RESOLUTION = Field(
-    name="resolution",
-    dtype=DataType.INT32,
-    minimum=7,
-    maximum=10,
-    description="H3 resolution of h3_cell.",
-)
-_WINDOW_MINUTES = Field(
-    name="window_minutes",
-    dtype=DataType.INT32,
-    unit="min",
-    minimum=15,
-    maximum=1440,
-    description="Length of the window.",
-)
-_WINDOW = (
-    _RESOLUTION,
-    _WINDOW_MINUTES,
-    Field(name="window_date", dtype=DataType.DATE, description="UTC day of window_start."),
-    Field(name="h3_cell", dtype=DataType.UINT64, description="H3 cell."),
-    instant("window_start", "Start of the window [start, end)."),
-    Field(
-        name="vehicle_class",
-        dtype=DataType.STRING,
-        description="Kind of vehicle; 'all' for all of them together.",
-    ),
-)
-_WINDOW_KEY = ("resolution", "window_minutes", "h3_cell", "window_start", "vehicle_class")
-_WINDOW_PARTITION = ("resolution", "window_minutes", "window_date")
-
-_TRAVEL_SUMS = (
-    count("distance_mm", "Distance driven inside the cell and window.", unit="mm"),
-    count("duration_ms", "Time that distance took, parked time left out.", unit="ms"),
-    count("dwell_ms", "Time parked or waiting, left out of duration_ms.", unit="ms"),
-    count("n_pings", "Fixes inside the cell and window."),
-    count("n_legs", "Pairs of fixes that contributed."),
-    count("gap_15s_ms", "Part of duration_ms from legs with gaps up to 15 s.", unit="ms"),
-    count("gap_60s_ms", "Part from legs with gaps above 15 s up to 60 s.", unit="ms"),
-    count("gap_120s_ms", "Part from legs with gaps above 60 s up to 120 s.", unit="ms"),
-    count("gap_long_ms", "Part from legs with longer gaps.", unit="ms"),
-    count("reported_ms", "Part whose speed the receiver reported.", unit="ms"),
-)
 
 CLEANING_COUNTS = Contract(
     name="cleaning_counts",
@@ -77,11 +42,11 @@ VEHICLE_TRAVEL = Contract(
     version=1,
     description="What each vehicle drove in each cell and window. Internal: deleted with raw GPS.",
     fields=(
-        *_WINDOW,
+        *WINDOW,
         text("provider", "Who operates the vehicle."),
         text("vehicle", "Pseudonym."),
         text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
-        *_TRAVEL_SUMS,
+        *TRAVEL_SUMS,
         *(
             Field(
                 name=f"n_pings_r{resolution}",
@@ -94,13 +59,8 @@ VEHICLE_TRAVEL = Contract(
             for resolution in (7, 8, 9)
         ),
     ),
-    key=(*_WINDOW_KEY, "provider", "vehicle"),
-    partition_by=_WINDOW_PARTITION,
-)
-
-_DISTINCT = (
-    count("n_vehicles", "Distinct vehicles; recounted at every roll-up, never added up."),
-    count("n_providers", "Distinct providers; recounted at every roll-up."),
+    key=(*WINDOW_KEY, "provider", "vehicle"),
+    partition_by=WINDOW_PARTITION,
 )
 
 CELL_TRAVEL = Contract(
@@ -109,16 +69,14 @@ CELL_TRAVEL = Contract(
     description="Sums over vehicles per cell and window. Sums may be added up, counts of distinct "
     "vehicles may not.",
     fields=(
-        *_WINDOW,
-        *_TRAVEL_SUMS,
-        *_DISTINCT,
+        *WINDOW,
+        *TRAVEL_SUMS,
+        *DISTINCT,
         count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
-        count("distance_sq_dm2", "Sum over vehicles of squared distance.", unit="dm²"),
-        count("duration_sq_ds2", "Sum over vehicles of squared duration.", unit="ds²"),
-        count("distance_duration_dm_ds", "Sum over vehicles of their product.", unit="dm·ds"),
+        *SQUARES,
     ),
-    key=_WINDOW_KEY,
-    partition_by=_WINDOW_PARTITION,
+    key=WINDOW_KEY,
+    partition_by=WINDOW_PARTITION,
 )
 
 _SPEED = (
@@ -134,7 +92,7 @@ _SPEED = (
     number(
         "interval_high_kmh", "km/h", "Upper end of the 90 % interval.", minimum=0, nullable=True
     ),
-    *_DISTINCT,
+    *DISTINCT,
     count("n_pings", "Fixes inside the cell and window."),
     count("n_legs", "Pairs of fixes that contributed."),
     Field(
@@ -176,9 +134,9 @@ CELL_SPEED = Contract(
     name="cell_speed",
     version=1,
     description="Space-mean speed of the probes per cell and window, with interval.",
-    fields=(*_WINDOW, *_SPEED),
-    key=_WINDOW_KEY,
-    partition_by=_WINDOW_PARTITION,
+    fields=(*WINDOW, *_SPEED),
+    key=WINDOW_KEY,
+    partition_by=WINDOW_PARTITION,
     rules=_SPEED_RULES,
 )
 
@@ -194,7 +152,7 @@ FREE_FLOW = Contract(
     version=1,
     description="Free-flow speed of each cell, with the method that its evidence allowed.",
     fields=(
-        *(f for f in _WINDOW if f.name not in {"window_date", "window_start"}),
+        *(f for f in WINDOW if f.name not in {"window_date", "window_start"}),
         *_FREE_FLOW,
         count("n_windows", "Windows that it rests on."),
         count("n_vehicles", "Most distinct vehicles of any of those windows' pseudonym epochs."),
@@ -210,7 +168,7 @@ CONGESTION = Contract(
     version=1,
     description="Congestion per cell and window: a proxy from a sample of vehicles, not a count.",
     fields=(
-        *_WINDOW,
+        *WINDOW,
         *_SPEED,
         *_FREE_FLOW,
         number(
@@ -230,8 +188,8 @@ CONGESTION = Contract(
         ),
         number("delay_s_per_km", "s/km", "Time lost per kilometre.", minimum=0, nullable=True),
     ),
-    key=_WINDOW_KEY,
-    partition_by=_WINDOW_PARTITION,
+    key=WINDOW_KEY,
+    partition_by=WINDOW_PARTITION,
     rules=_SPEED_RULES,
     published=True,
 )
@@ -291,7 +249,7 @@ CELL_EMISSIONS = Contract(
     version=1,
     description="Traffic emission per cell, window and kind of vehicle, with 90 % interval.",
     fields=(
-        *_WINDOW[:-1],
+        *WINDOW[:-1],
         text("emission_class", "Row of the factor file, such as car_diesel_euro_5; or 'fleet'."),
         Field(
             name="pollutant",
@@ -312,11 +270,11 @@ CELL_EMISSIONS = Contract(
         number(
             "interval_high_gh", "g/h", "Upper end of the 90 % interval.", minimum=0, nullable=True
         ),
-        *_DISTINCT,
+        *DISTINCT,
         text("factor_set_id", "Parameter file, edition and SHA-256."),
         text("missing", "What would be needed for more, separated by a space.", nullable=True),
     ),
-    key=(*_WINDOW_KEY[:-1], "emission_class", "pollutant"),
-    partition_by=_WINDOW_PARTITION,
+    key=(*WINDOW_KEY[:-1], "emission_class", "pollutant"),
+    partition_by=WINDOW_PARTITION,
     published=True,
 )
