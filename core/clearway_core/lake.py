@@ -24,7 +24,9 @@ from clearway_core.schema import conform, polars_schema
 _STATISTICS_COLUMNS = "observed_at"
 """Raw tables keep statistics of time only: those of vehicle and position would outlive deletion."""
 
-_RAW_TABLES = frozenset({"gps_pings", "air_readings", "vehicle_travel", "quarantine"})
+_RAW_TABLES = frozenset(
+    {"gps_pings", "air_readings", "vehicle_travel", "vehicle_corridor_travel", "quarantine"}
+)
 
 _CHECKPOINT_EVERY = 20
 """Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms in 200."""
@@ -368,7 +370,7 @@ class Table:
         configuration: dict[str, str | None] = {}
         if self.contract.name in _RAW_TABLES:
             configuration["delta.dataSkippingStatsColumns"] = (
-                _STATISTICS_COLUMNS if "observed_at" in self.contract.columns else "n_pings"
+                _STATISTICS_COLUMNS if "observed_at" in self.contract.columns else "n_legs"
             )
         if self.uri.startswith("/") or "://" not in self.uri:
             Path(self.uri).mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from clearway_core.contracts.corridor_tables import (
+    CORRIDOR_TIMES,
+    CORRIDOR_TRAVEL,
+    VEHICLE_CORRIDOR_TRAVEL,
+)
 from clearway_core.contracts.decision_tables import (
     CHARGE_DECISIONS,
     CHARGE_PROPOSALS,
@@ -16,6 +21,12 @@ from clearway_core.contracts.derived_tables import (
     CONGESTION,
     FREE_FLOW,
     VEHICLE_TRAVEL,
+)
+from clearway_core.contracts.period_tables import (
+    ANOMALIES,
+    BOTTLENECKS,
+    PERIOD_TRAVEL,
+    RELIABILITY,
 )
 from clearway_core.contracts.raw_tables import (
     AIR_READINGS,
@@ -43,6 +54,13 @@ LAKE_CONTRACTS = {
         CELL_SPEED,
         FREE_FLOW,
         CONGESTION,
+        PERIOD_TRAVEL,
+        RELIABILITY,
+        BOTTLENECKS,
+        ANOMALIES,
+        VEHICLE_CORRIDOR_TRAVEL,
+        CORRIDOR_TRAVEL,
+        CORRIDOR_TIMES,
         AIR_HOURLY,
         CELL_EMISSIONS,
         CHARGE_PROPOSALS,

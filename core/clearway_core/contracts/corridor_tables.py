@@ -1,0 +1,172 @@
+"""What is computed per corridor: a named line, driven in one direction."""
+
+from __future__ import annotations
+
+from clearway_core.contracts.columns import count, instant, number, text
+from clearway_core.contracts.field import Contract, DataType, Field, Rule
+
+CORRIDOR_STATUSES = ("observed", "not enough")
+
+_CORRIDOR = (
+    text("corridor", "Name of the corridor in the city pack."),
+    text("direction", "Which way along it: the pack's word, else a compass word such as 'east'."),
+)
+_SEGMENT = Field(
+    name="segment",
+    dtype=DataType.INT32,
+    minimum=0,
+    description="Number of the segment, from 0 at the line's start.",
+)
+_WINDOW = (
+    Field(name="window_date", dtype=DataType.DATE, description="UTC day of window_start."),
+    instant("window_start", "Start of the window [start, end)."),
+    Field(
+        name="vehicle_class",
+        dtype=DataType.STRING,
+        description="Kind of vehicle; 'all' for all of them together.",
+    ),
+)
+_SUMS = (
+    count("distance_mm", "Distance driven along the line within the segment.", unit="mm"),
+    count("duration_ms", "Time that distance took, parked time left out.", unit="ms"),
+    count("n_legs", "Pairs of fixes that contributed; each counts in the segment of its middle."),
+)
+_DISTINCT = (
+    count("n_vehicles", "Distinct vehicles; recounted at every roll-up, never added up."),
+    count("n_providers", "Distinct providers; recounted at every roll-up."),
+)
+_SEGMENT_KEY = ("corridor", "direction", "segment", "window_start", "vehicle_class")
+
+VEHICLE_CORRIDOR_TRAVEL = Contract(
+    name="vehicle_corridor_travel",
+    version=1,
+    description="What each vehicle drove along each segment of a corridor in 15 minutes. "
+    "Internal: deleted with raw GPS.",
+    fields=(
+        *_CORRIDOR,
+        _SEGMENT,
+        *_WINDOW,
+        text("provider", "Who operates the vehicle."),
+        text("vehicle", "Pseudonym."),
+        text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
+        *_SUMS,
+    ),
+    key=(*_SEGMENT_KEY, "provider", "vehicle"),
+    partition_by=("window_date",),
+)
+
+CORRIDOR_TRAVEL = Contract(
+    name="corridor_travel",
+    version=1,
+    description="Sums over vehicles per segment of a corridor and 15 minutes; kept when raw GPS "
+    "is deleted. Sums may be added up, counts of distinct vehicles may not.",
+    fields=(
+        *_CORRIDOR,
+        _SEGMENT,
+        *_WINDOW,
+        count("segment_length_mm", "Length of the segment.", unit="mm"),
+        *_SUMS,
+        *_DISTINCT,
+        count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
+        count("distance_sq_dm2", "Sum over vehicles of squared distance.", unit="dm²"),
+        count("duration_sq_ds2", "Sum over vehicles of squared duration.", unit="ds²"),
+        count("distance_duration_dm_ds", "Sum over vehicles of their product.", unit="dm·ds"),
+    ),
+    key=_SEGMENT_KEY,
+    partition_by=("window_date",),
+)
+
+CORRIDOR_TIMES = Contract(
+    name="corridor_times",
+    version=1,
+    description="Travel time from end to end of each corridor and direction, per window and per "
+    "period of each local day: from a sample of vehicles, with interval.",
+    fields=(
+        *_CORRIDOR,
+        text("period", "'window' for windows of 15 and 60 minutes, else the period of the day."),
+        Field(
+            name="window_minutes",
+            dtype=DataType.INT32,
+            unit="min",
+            minimum=15,
+            maximum=1500,
+            description="Length of the window, or of the period on that day.",
+        ),
+        Field(
+            name="local_date",
+            dtype=DataType.DATE,
+            description="Day of window_start by the city's clock.",
+        ),
+        *_WINDOW,
+        number("length_m", "m", "Length of the corridor.", minimum=0),
+        Field(
+            name="status",
+            dtype=DataType.STRING,
+            allowed=CORRIDOR_STATUSES,
+            description="'observed' where at least 80 % of the length was, else 'not enough'.",
+        ),
+        number(
+            "observed_length_share",
+            "1",
+            "Share of the length on segments that were observed; the rest is filled in at their "
+            "mean pace.",
+            minimum=0,
+            maximum=1,
+        ),
+        number(
+            "travel_time_min",
+            "min",
+            "Time from end to end; null where the status is 'not enough'.",
+            minimum=0,
+            nullable=True,
+        ),
+        number(
+            "interval_low_min", "min", "Lower end of the 90 % interval.", minimum=0, nullable=True
+        ),
+        number(
+            "interval_high_min", "min", "Upper end of the 90 % interval.", minimum=0, nullable=True
+        ),
+        number(
+            "free_flow_min",
+            "min",
+            "Time from end to end without congestion.",
+            minimum=0,
+            nullable=True,
+        ),
+        text("free_flow_method", "How it was found; see the methods page.", nullable=True),
+        number(
+            "tti", "1", "Travel time index: travel time over free flow.", minimum=1, nullable=True
+        ),
+        *_DISTINCT,
+        count("n_legs", "Pairs of fixes that contributed."),
+        number(
+            "top_vehicle_share",
+            "1",
+            "Largest share of one vehicle in the time driven.",
+            minimum=0,
+            maximum=1,
+        ),
+    ),
+    key=("corridor", "direction", "period", "window_minutes", "window_start", "vehicle_class"),
+    partition_by=("window_date",),
+    rules=(
+        Rule(
+            name="interval_below_time",
+            left="interval_low_min",
+            right="travel_time_min",
+            description="The interval holds the time.",
+        ),
+        Rule(
+            name="time_below_interval",
+            left="travel_time_min",
+            right="interval_high_min",
+            description="The interval holds the time.",
+        ),
+        Rule(
+            name="providers_up_to_vehicles",
+            left="n_providers",
+            right="n_vehicles",
+            description="Every provider has at least one vehicle.",
+        ),
+    ),
+)
