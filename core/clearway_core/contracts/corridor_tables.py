@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from clearway_core.contracts.columns import count, instant, number, text
 from clearway_core.contracts.field import Contract, DataType, Field, Rule
+from clearway_core.contracts.period_tables import PERIODS
+from clearway_core.contracts.window_columns import DISTINCT, SQUARES
 
 CORRIDOR_STATUSES = ("observed", "not enough")
+
+WINDOW = "window"
+"""Period of the rows that hold a window of 15 or 60 minutes."""
 
 _CORRIDOR = (
     text("corridor", "Name of the corridor in the city pack."),
@@ -17,7 +22,7 @@ _SEGMENT = Field(
     minimum=0,
     description="Number of the segment, from 0 at the line's start.",
 )
-_WINDOW = (
+_TIME = (
     Field(name="window_date", dtype=DataType.DATE, description="UTC day of window_start."),
     instant("window_start", "Start of the window [start, end)."),
     Field(
@@ -29,11 +34,8 @@ _WINDOW = (
 _SUMS = (
     count("distance_mm", "Distance driven along the line within the segment.", unit="mm"),
     count("duration_ms", "Time that distance took, parked time left out.", unit="ms"),
+    count("dwell_ms", "Time parked or waiting, left out of duration_ms.", unit="ms"),
     count("n_legs", "Pairs of fixes that contributed; each counts in the segment of its middle."),
-)
-_DISTINCT = (
-    count("n_vehicles", "Distinct vehicles; recounted at every roll-up, never added up."),
-    count("n_providers", "Distinct providers; recounted at every roll-up."),
 )
 _SEGMENT_KEY = ("corridor", "direction", "segment", "window_start", "vehicle_class")
 
@@ -45,7 +47,7 @@ VEHICLE_CORRIDOR_TRAVEL = Contract(
     fields=(
         *_CORRIDOR,
         _SEGMENT,
-        *_WINDOW,
+        *_TIME,
         text("provider", "Who operates the vehicle."),
         text("vehicle", "Pseudonym."),
         text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
@@ -63,14 +65,12 @@ CORRIDOR_TRAVEL = Contract(
     fields=(
         *_CORRIDOR,
         _SEGMENT,
-        *_WINDOW,
+        *_TIME,
         count("segment_length_mm", "Length of the segment.", unit="mm"),
         *_SUMS,
-        *_DISTINCT,
+        *DISTINCT,
         count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
-        count("distance_sq_dm2", "Sum over vehicles of squared distance.", unit="dm²"),
-        count("duration_sq_ds2", "Sum over vehicles of squared duration.", unit="ds²"),
-        count("distance_duration_dm_ds", "Sum over vehicles of their product.", unit="dm·ds"),
+        *SQUARES,
     ),
     key=_SEGMENT_KEY,
     partition_by=("window_date",),
@@ -83,27 +83,33 @@ CORRIDOR_TIMES = Contract(
     "period of each local day: from a sample of vehicles, with interval.",
     fields=(
         *_CORRIDOR,
-        text("period", "'window' for windows of 15 and 60 minutes, else the period of the day."),
+        Field(
+            name="period",
+            dtype=DataType.STRING,
+            allowed=(WINDOW, *PERIODS),
+            description="Part of the local day as in period_travel; 'window' for windows of 15 "
+            "and 60 minutes.",
+        ),
         Field(
             name="window_minutes",
             dtype=DataType.INT32,
             unit="min",
             minimum=15,
             maximum=1500,
-            description="Length of the window, or of the period on that day.",
+            description="Length of the window, or of the period.",
         ),
         Field(
             name="local_date",
             dtype=DataType.DATE,
             description="Day of window_start by the city's clock.",
         ),
-        *_WINDOW,
+        *_TIME,
         number("length_m", "m", "Length of the corridor.", minimum=0),
         Field(
             name="status",
             dtype=DataType.STRING,
             allowed=CORRIDOR_STATUSES,
-            description="'observed' where at least 80 % of the length was, else 'not enough'.",
+            description="Whether at least 80 % of the length was observed; else 'not enough'.",
         ),
         number(
             "observed_length_share",
@@ -137,7 +143,7 @@ CORRIDOR_TIMES = Contract(
         number(
             "tti", "1", "Travel time index: travel time over free flow.", minimum=1, nullable=True
         ),
-        *_DISTINCT,
+        *DISTINCT,
         count("n_legs", "Pairs of fixes that contributed."),
         number(
             "top_vehicle_share",
