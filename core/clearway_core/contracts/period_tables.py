@@ -58,15 +58,15 @@ _DAY_GROUP = Field(
 )
 _DAY_TAGS = text(
     "day_tags",
-    "What else the day was, as 'kind: name' separated by '; ': holiday, school_break, event.",
+    "What else the day was, separated by '; ': 'holiday: name', 'school_break', 'event: name'.",
     nullable=True,
 )
 _EVIDENCE = Field(
     name="evidence",
     dtype=DataType.STRING,
     allowed=EVIDENCE,
-    description="Whether there is enough for the numbers, or what there is too little of; then "
-    "they are missing.",
+    description="Whether there is enough evidence for percentiles and ranks, or what there is too "
+    "little of; then they are missing.",
 )
 _SPAN = (
     Field(
@@ -89,7 +89,7 @@ _DISTINCT = (
         "Distinct vehicles of the largest day, recounted; never added up over days, because "
         "pseudonyms turn daily.",
     ),
-    count("n_providers", "Distinct providers of the largest day."),
+    count("n_providers", "Distinct providers of the day with most."),
 )
 _TOP_SHARE = number(
     "top_vehicle_share",
@@ -392,7 +392,7 @@ ANOMALIES = Contract(
             maximum=1,
         ),
     ),
-    key=("resolution", "h3_cell", "window_start", "vehicle_class"),
+    key=("resolution", "local_date", "h3_cell", "window_start", "vehicle_class"),
     partition_by=("resolution", "local_date"),
     rules=(_PROVIDERS_RULE,),
     published=True,
