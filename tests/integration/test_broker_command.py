@@ -28,12 +28,19 @@ def broker_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", COMMAND, "broker", *arguments]
 
 
+def as_background_job(command: list[str]) -> list[str]:
+    """Shells start background jobs with SIGINT ignored."""
+    return ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command]
+
+
 def test_run_prints_the_address_stops_on_signals_and_keeps_its_data(kafka, tmp_path):
     del kafka  # skips where there is none
     identities, counts = set(), []
     for ending in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(
-            broker_command("run", "--data-dir", str(tmp_path), "--port", "0", "--json"),
+            as_background_job(
+                broker_command("run", "--data-dir", str(tmp_path), "--port", "0", "--json")
+            ),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -45,7 +52,7 @@ def test_run_prints_the_address_stops_on_signals_and_keeps_its_data(kafka, tmp_p
         counts.append(sum(log.end_offsets("t").values()))
         log.close()
         process.send_signal(ending)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=60) == 0
         process.stdout.close()
         with pytest.raises(ProcessLookupError):
             os.kill(running["pid"], 0)

@@ -49,16 +49,15 @@ def airflow(
     It keeps running until Ctrl-C. For one person on one machine: many users, another database and
     real sign-in come with docker-compose.yml.
     """
-    import signal
-
     from clearway_cli import airflow_home, airflow_process
+    from clearway_cli.ending import end_on_signals
     from clearway_cli.output import console, say_json, say_table
 
     airflow_process.require_free_port(port)
     home = airflow_home.prepare(
         data_dir, log_address=log, lake_address=lake, city=city, zone=zone, port=port
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by a service manager
+    end_on_signals()
     process = airflow_process.start(home)
     try:
         with console.status("Starting Airflow (half a minute the first time) ..."):

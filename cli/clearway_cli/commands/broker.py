@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from clearway_cli.ending import end_on_signals
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
 from clearway_cli.output import bar, console, say_json, say_table
 
@@ -62,7 +61,7 @@ def run(
     from clearway_broker.jobs import running_broker
     from clearway_core.data_dir import DataDir
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_signals()
     try:
         with running_broker(DataDir(data_dir).broker, port or None, jars=jars) as broker:
             if json:
@@ -100,8 +99,3 @@ def status(
     )
     for problem in found.problems:
         console.print(problem, style="yellow")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt

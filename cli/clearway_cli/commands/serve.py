@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import suppress
 from typing import Annotated
 
@@ -57,6 +56,7 @@ def serve(
     Only values that passed the quality gate and the release gate are shown.
     """
     from clearway_cli.cities import find_city
+    from clearway_cli.ending import end_on_signals
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
@@ -69,8 +69,7 @@ def serve(
                 "they must not leave the house."
             )
 
-    # Both signals are how a server is meant to end, so they are no error.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()  # which is how a server is meant to end, so it is no error
     with suppress(KeyboardInterrupt):
         serve_pages(
             open_lake(data_dir, lake),
