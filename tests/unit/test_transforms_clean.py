@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from doubles import transforms_pings as pings
@@ -102,6 +103,88 @@ def test_after_a_long_silence_no_jump_is_judged():
 def test_vehicles_do_not_jump_to_each_other():
     fixes = pl.concat([pings.drive("a"), pings.drive("b", lat_deg=14.5)])
     assert set(faults(clean.flag_jumps(ordered(fixes), PARAMETERS))) == {None}
+
+
+def accelerated(speeds_kmh: list[float | None], *, step_s: float = 1.0) -> list[bool]:
+    fixes = pings.drive(step_s=step_s, speeds_kmh=[10.0] * (len(speeds_kmh) - 1)).with_columns(
+        speed_kmh=pl.Series(speeds_kmh, dtype=pl.Float64)
+    )
+    marked = clean.flag_acceleration(ordered(fixes), PARAMETERS)
+    return [fault == "acceleration" for fault in faults(marked)]
+
+
+def test_a_reported_speed_that_no_car_gets_to_in_a_second_goes_and_its_neighbours_stay():
+    # 8 m/s² are 28.8 km/h in a second.
+    assert accelerated([20.0, 48.0, 20.0]) == [False, False, False]
+    assert accelerated([20.0, 50.0, 20.0]) == [False, True, False]
+
+
+def test_a_first_speed_that_is_the_odd_one_out_goes_instead_of_all_that_follow():
+    assert accelerated([120.0, 20.0, 21.0, 22.0]) == [True, False, False, False]
+
+
+def test_fixes_without_speed_and_far_apart_in_time_are_not_judged_by_acceleration():
+    assert accelerated([20.0, None, 70.0, 20.0]) == [False, False, False, True]  # 25 km/h a second
+    assert accelerated([0.0, 160.0], step_s=16.0) == [False, False]
+
+
+def test_speeds_within_one_step_of_the_clock_are_judged_as_if_a_second_apart():
+    assert accelerated([20.0, 24.0, 20.0], step_s=0.1) == [False, False, False]
+
+
+def heard(*, offset_s: float, step_s: float = 10.0, name: str = "gw-b", **columns: object):
+    """Return a drive as a second gateway hears it: another clock, other noise."""
+    rows = pings.drive(
+        start=pings.NOON + timedelta(seconds=offset_s),
+        step_s=step_s,
+        speeds_kmh=[36.0] * 40,
+        gateway=name,
+        **columns,
+    )
+    noise = pl.Series(np.random.default_rng(5).normal(0, 5e-5, rows.height))
+    return rows.with_columns(lat_deg=pl.col("lat_deg") + noise)
+
+
+def second_gateway(fixes: pl.DataFrame) -> pl.DataFrame:
+    return clean.flag_second_gateway(ordered(fixes), PARAMETERS).collect()
+
+
+@pytest.mark.parametrize("offset_s", [0.0, 0.4, 1.0, 2.0, -1.7])
+@pytest.mark.parametrize("step_s", [1.0, 10.0, 60.0])
+def test_what_a_second_gateway_hears_of_a_vehicle_is_left_out_whatever_its_clock(offset_s, step_s):
+    first = pings.drive(step_s=step_s, speeds_kmh=[36.0] * 40, gateway="gw-a")
+    rows = second_gateway(pl.concat([first, heard(offset_s=offset_s, step_s=step_s)]))
+    kept = rows.filter(pl.col("fault").is_null())
+    # Only before the first gateway's first fix and after its last is the other one alone.
+    assert kept.filter(pl.col("gateway") == "gw-a").height == first.height
+    assert kept.height - first.height <= 2
+
+
+def test_vehicles_that_two_gateways_share_out_between_them_stay_whole():
+    rows = pl.concat(
+        [
+            pings.drive("one", speeds_kmh=[36.0] * 9, gateway="gw-a"),
+            pings.drive("two", speeds_kmh=[36.0] * 9, gateway="gw-b"),
+        ]
+    )
+    assert second_gateway(rows)["fault"].null_count() == 20
+
+
+def test_a_second_gateway_fills_the_gaps_of_the_first_one():
+    first = pings.drive(step_s=10, speeds_kmh=[36.0] * 40, gateway="gw-a")
+    silent = pl.col("observed_at").is_between(
+        pings.NOON + timedelta(seconds=100), pings.NOON + timedelta(seconds=200)
+    )
+    rows = second_gateway(pl.concat([first.filter(~silent), heard(offset_s=1.0).head(25)]))
+    kept = rows.filter(pl.col("fault").is_null())
+    assert kept.height == first.height
+    assert kept.filter(pl.col("gateway") == "gw-b").height == 11
+
+
+def test_a_vehicle_is_handed_from_one_gateway_to_the_next_within_seconds():
+    whole = pings.drive(step_s=1, speeds_kmh=[36.0] * 1200)
+    by = pl.when(pl.int_range(pl.len()) < 700).then(pl.lit("gw-a")).otherwise(pl.lit("gw-b"))
+    assert second_gateway(whole.with_columns(gateway=by))["fault"].null_count() == 1201 - 5
 
 
 def test_fixes_read_out_of_order_are_counted_and_sorted():

@@ -44,6 +44,33 @@ def test_only_occupied_legs_count_and_none_across_a_change():
     assert kinds(fixes) == [None, "vacant", "status_change", "path", "status_change"]
 
 
+def test_standing_at_the_kerb_for_a_passenger_is_no_traffic():
+    # 30 s at the kerb with the passenger in, a drive, 40 s until the fare is paid.
+    speeds = [36.0, 36.0, 0.0, 0.0, 0.0, *[37.0] * 12, 0.0, 0.0, 0.0, 0.0, 36.0]
+    occupied = [False] * 3 + [True] * 19 + [False]
+    fixes = pings.drive(step_s=10, speeds_kmh=speeds).with_columns(occupied=pl.Series(occupied))
+    found = kinds(fixes)
+    assert found[:3] == [None, "vacant", "vacant"]
+    assert found[3] == "status_change"
+    assert found[4:6] == ["boarding"] * 2
+    assert found[6:18] == ["path"] * 12
+    assert found[18:] == [*["boarding"] * 4, "status_change"]
+
+
+def test_creeping_in_a_queue_soon_after_a_passenger_got_in_is_traffic_again_after_a_minute():
+    occupied = [False, *[True] * 20]
+    fixes = pings.drive(step_s=10, speeds_kmh=[4.0] * 20).with_columns(occupied=pl.Series(occupied))
+    assert kinds(fixes)[1:] == ["status_change", *["boarding"] * 6, *["path"] * 13]
+
+
+def test_a_change_after_a_long_silence_says_nothing_about_the_kerb():
+    first = pings.drive(speeds_kmh=[], occupied=False)
+    later = pings.drive(
+        start=pings.NOON + pings.timedelta(seconds=301), step_s=10, speeds_kmh=[4.0], occupied=True
+    )
+    assert kinds(pl.concat([first, later])) == [None, "gap", "path"]
+
+
 def test_where_nobody_knows_about_passengers_every_leg_counts():
     assert kinds(pings.drive(speeds_kmh=[36.0] * 2)) == [None, "path", "path"]
 

@@ -1,21 +1,22 @@
 """Fixes that cannot be right are marked with the rule they break; nothing goes uncounted.
 
 The steps run in this order, each on what the one before has left: `flag_unusable`,
-`flag_duplicates`, `flag_repeats`, `flag_jumps`. Each returns all its rows with a column ``fault``
+`flag_duplicates`, `flag_second_gateway`, `flag_repeats`, `flag_jumps`, `flag_acceleration`. Each
+returns all its rows with a column ``fault``
 (null where the fix is good), so that the caller counts before it filters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from clearway_core.units import EARTH_RADIUS_M
+from clearway_transforms.odd_fixes import acceleration_mask, jump_mask
 from clearway_transforms.parameters import CongestionParameters
-from clearway_transforms.sphere import distance_m, distances_m
+from clearway_transforms.two_gateways import TIME_BITS, second_gateway_mask
 
 KM_PER_DEGREE = EARTH_RADIUS_M * np.pi / 180_000
 """Length of one degree of latitude [km]."""
@@ -26,13 +27,12 @@ RULES = (
     "wrong_clock",
     "low_accuracy",
     "duplicate",
+    "two_gateways",
     "repeated_position",
     "jump",
+    "acceleration",
 )
 """Every value that ``fault`` can take, in the order of the rules."""
-
-TIME_BITS = 42
-"""Milliseconds since 1970 fit until the year 2109, and leave room for four million vehicles."""
 
 
 def flag_unusable(
@@ -92,6 +92,42 @@ def flag_duplicates(pings: pl.LazyFrame) -> pl.LazyFrame:
     )
     repeated = pl.col("order").eq(pl.col("order").shift(1)).fill_null(value=False)
     return ordered.with_columns(fault=_fault("duplicate", repeated)).drop("order")
+
+
+def flag_second_gateway(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    """Return ordered fixes; one that a second gateway heard of the same vehicle is a fault.
+
+    Parameters
+    ----------
+    fixes
+        Ordered by vehicle and time, no two at one instant.
+    parameters
+        ``two_gateways_s``.
+
+    Notes
+    -----
+    In each quarter of an hour (so that no cut of the data changes the choice) the gateway that
+    heard the vehicle most often speaks for it; a fix of another one goes if that gateway has one
+    within ``two_gateways_s``, and stays where it fills a gap. Two clocks and two positions for one
+    place would zigzag, and count twice. Vehicles can be matched only under one pseudonym.
+    """
+
+    def heard_twice(columns: Sequence[pl.Series]) -> pl.Series:
+        vehicle, time_ms, gateway = columns
+        names = pl.Enum(gateway.unique().sort())
+        return pl.Series(
+            second_gateway_mask(
+                vehicle.to_numpy(),
+                time_ms.to_numpy(),
+                gateway.cast(names).to_physical().to_numpy(),
+                within_ms=round(parameters.two_gateways_s * 1000),
+            )
+        )
+
+    echo = pl.map_batches(
+        ["vehicle_code", "observed_ms", "gateway"], heard_twice, return_dtype=pl.Boolean
+    )
+    return fixes.with_columns(fault=_fault("two_gateways", echo))
 
 
 def flag_repeats(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
@@ -155,6 +191,40 @@ def flag_jumps(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
     return fixes.with_columns(fault=_fault("jump", jumped))
 
 
+def flag_acceleration(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    """Return ordered fixes; one whose reported speed no car could have got to is a fault.
+
+    Parameters
+    ----------
+    fixes
+        Ordered by vehicle and time.
+    parameters
+        ``max_acceleration_ms2`` and ``reported_max_gap_s``, within which speeds are compared.
+
+    Notes
+    -----
+    As in `flag_jumps` the fix goes and its neighbours are judged again without it. Fixes without
+    reported speed are not judged.
+    """
+
+    def impossible(columns: Sequence[pl.Series]) -> pl.Series:
+        vehicle, time_ms, speed = (column.to_numpy() for column in columns)
+        return pl.Series(
+            acceleration_mask(
+                vehicle,
+                time_ms,
+                speed,
+                max_acceleration_ms2=parameters.max_acceleration_ms2,
+                max_gap_ms=round(parameters.reported_max_gap_s * 1000),
+            )
+        )
+
+    too_much = pl.map_batches(
+        ["vehicle_code", "observed_ms", "speed_kmh"], impossible, return_dtype=pl.Boolean
+    )
+    return fixes.with_columns(fault=_fault("acceleration", too_much))
+
+
 def out_of_order(fixes: pl.LazyFrame) -> pl.LazyFrame:
     """Return how many ordered fixes their gateway had read after a later one of the same vehicle.
 
@@ -167,88 +237,6 @@ def out_of_order(fixes: pl.LazyFrame) -> pl.LazyFrame:
         & (pl.col("seq") < pl.col("seq").shift(1))
     )
     return fixes.select(n_sorted=late.sum())
-
-
-def jump_mask(
-    vehicle: np.ndarray,
-    time_ms: np.ndarray,
-    lon_deg: np.ndarray,
-    lat_deg: np.ndarray,
-    *,
-    max_speed_kmh: float,
-    max_gap_ms: int,
-) -> np.ndarray:
-    """Return which fixes are jumps.
-
-    Parameters
-    ----------
-    vehicle, time_ms, lon_deg, lat_deg
-        Fixes ordered by vehicle and time. [1], [ms], [°], [°]
-    max_speed_kmh
-        No car is faster. [km/h]
-    max_gap_ms
-        Pairs further apart are not judged. [ms]
-
-    Returns
-    -------
-    numpy.ndarray
-        True where the fix goes.
-    """
-    dropped = np.zeros(len(vehicle), dtype=bool)
-    if len(vehicle) < 2:  # noqa: PLR2004 -- a pair
-        return dropped
-    track = _Track(vehicle, time_ms, lon_deg, lat_deg, max_speed_kmh / 3600, max_gap_ms)
-    gap = np.diff(time_ms)
-    judged = (np.diff(vehicle) == 0) & (gap <= max_gap_ms)
-    length = distances_m(lon_deg[:-1], lat_deg[:-1], lon_deg[1:], lat_deg[1:])
-    bad = np.flatnonzero(judged & (length > track.reach_m_per_ms * gap)).tolist()
-    done = 0
-    for number, anchor in enumerate(bad):
-        if anchor < done:
-            continue
-        done = track.reached_from(anchor)
-        first = anchor == 0 or not judged[anchor - 1]
-        if first and track.cost_without(anchor, bad[number + 1 :][:1]) < done - anchor - 1:
-            # Nothing before it speaks for the first fix: the choice that costs fewer fixes wins.
-            dropped[anchor] = True
-            done = anchor + 1
-        else:
-            dropped[anchor + 1 : done] = True
-    return dropped
-
-
-@dataclass(frozen=True, slots=True)
-class _Track:
-    """Fixes ordered by vehicle and time, and how far a car gets."""
-
-    vehicle: np.ndarray
-    time_ms: np.ndarray
-    lon_deg: np.ndarray
-    lat_deg: np.ndarray
-    reach_m_per_ms: float
-    max_gap_ms: int
-
-    def reached_from(self, anchor: int) -> int:
-        """Return the first later fix that a car could reach or that is not judged."""
-        here = anchor + 1
-        while here < len(self.vehicle) and self.vehicle[here] == self.vehicle[anchor]:
-            gap_ms = self.time_ms[here] - self.time_ms[anchor]
-            metres = distance_m(
-                self.lon_deg[anchor], self.lat_deg[anchor], self.lon_deg[here], self.lat_deg[here]
-            )
-            if gap_ms > self.max_gap_ms or metres <= self.reach_m_per_ms * gap_ms:
-                break
-            here += 1
-        return here
-
-    def cost_without(self, anchor: int, next_bad: list[int]) -> int:
-        """Return how many fixes go if this one does, those of the next bad pair included."""
-        cost = 1
-        for after in next_bad:
-            near = self.time_ms[after] - self.time_ms[anchor] <= self.max_gap_ms
-            if near and self.vehicle[after] == self.vehicle[anchor]:
-                cost += self.reached_from(after) - after - 1
-        return cost
 
 
 def _fault(rule: str, condition: pl.Expr) -> pl.Expr:

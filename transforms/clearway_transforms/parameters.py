@@ -25,15 +25,19 @@ class CongestionParameters:
     """Thresholds of the way from GPS fixes to congestion; meanings stand in ``congestion.toml``."""
 
     max_speed_kmh: float
+    max_acceleration_ms2: float
     max_accuracy_m: float
     service_area_margin_km: float
     max_clock_ahead_s: float
     repeat_window_s: float
+    two_gateways_s: float
     max_gap_s: float
     max_gap_sparse_s: float
     sparse_median_gap_s: float
     dwell_radius_m: float
     dwell_s: float
+    boarding_s: float
+    boarding_m: float
     queue_speed_kmh: float
     queue_min_vehicles: int
     reported_max_gap_s: float

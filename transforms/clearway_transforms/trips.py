@@ -2,7 +2,8 @@
 
 A pair (a *leg*) belongs to a trip unless its gap is too long or the passenger got in or out
 between its fixes. Where a feed knows about passengers only occupied legs count: waiting and
-cruising cabs are not traffic. Time spent standing is kept apart, as dwell.
+cruising cabs are not traffic. Standing at the kerb while a passenger gets in or out is not either.
+Time spent standing elsewhere is kept apart, as dwell.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from clearway_transforms.sphere import distances_m
 
 HOUR_MS = 3_600_000
 
-KINDS = ("gap", "status_change", "vacant", "dwell", "reported", "path")
+KINDS = ("gap", "status_change", "vacant", "boarding", "dwell", "reported", "path")
 """What a leg is; only the last three count, and of dwell only the time."""
 
 COUNTED = ("dwell", "reported", "path")
@@ -56,10 +57,11 @@ def pair_fixes(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
         stands=_standing(parameters),
     )
     paired = paired.with_columns(gap_ms=pl.col("observed_ms") - pl.col("start_ms"))
+    paired = paired.with_columns(boards=_boarding(parameters))
     return (
         _with_sparseness(paired, parameters)
         .with_columns(kind=_kind(parameters))
-        .drop("occupied_before", "stands", "sparse")
+        .drop("occupied_before", "stands", "boards", "sparse")
     )
 
 
@@ -128,6 +130,52 @@ def standing_mask(  # noqa: PLR0913 -- columns of one frame
     return np.cumsum(change)[:-1] > 0
 
 
+def boarding_mask(  # noqa: PLR0913 -- columns of one frame
+    vehicle: np.ndarray,
+    time_ms: np.ndarray,
+    lon_deg: np.ndarray,
+    lat_deg: np.ndarray,
+    *,
+    changed: np.ndarray,
+    within_m: float,
+    within_ms: int,
+) -> np.ndarray:
+    """Return which legs are spent at the kerb where a passenger got in or out.
+
+    Parameters
+    ----------
+    vehicle, time_ms, lon_deg, lat_deg
+        Fixes ordered by vehicle and time. [1], [ms], [°], [°]
+    changed
+        True at the first fix with another status.
+    within_m, within_ms
+        A leg is at the kerb if it begins (after a change; ends, before one) less than this time
+        from the change and stays this close to where it was. [m], [ms]
+
+    Returns
+    -------
+    numpy.ndarray
+        True at the fix where such a leg ends.
+    """
+    boards = np.zeros(len(vehicle), dtype=bool)
+    change = np.flatnonzero(changed)
+    end = np.arange(1, len(vehicle))
+    before = np.searchsorted(change, end - 1, side="right") - 1
+    after = np.searchsorted(change, end + 1)
+    known, coming = before >= 0, after < change.size
+    sides = (
+        (end[known], change[before[known]], 0),
+        (end[coming], change[after[coming]] - 1, 1),
+    )
+    for leg, place, back in sides:
+        near, far = leg - 1 + back, leg - back
+        close = (vehicle[far] == vehicle[place]) & (abs(time_ms[near] - time_ms[place]) < within_ms)
+        leg, place, far = leg[close], place[close], far[close]  # noqa: PLW2901 -- the same, fewer
+        metres = distances_m(lon_deg[far], lat_deg[far], lon_deg[place], lat_deg[place])
+        boards[leg[metres <= within_m]] = True
+    return boards
+
+
 def _before(name: str, same_vehicle: pl.Expr) -> pl.Expr:
     return pl.when(same_vehicle).then(pl.col(name).shift(1))
 
@@ -151,6 +199,32 @@ def _standing(parameters: CongestionParameters) -> pl.Expr:
 
     return pl.map_batches(
         ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"], standing, return_dtype=pl.Boolean
+    )
+
+
+def _boarding(parameters: CongestionParameters) -> pl.Expr:
+    # A longer gap does not tell when the passenger got in, and would look beyond a day's edges.
+    soon = pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000)
+    changed = pl.col("occupied").ne_missing(pl.col("occupied_before")) & soon
+
+    def boarding(columns: Sequence[pl.Series]) -> pl.Series:
+        vehicle, time_ms, lon, lat, changes = (column.to_numpy() for column in columns)
+        return pl.Series(
+            boarding_mask(
+                vehicle,
+                time_ms,
+                lon,
+                lat,
+                changed=changes,
+                within_m=parameters.boarding_m,
+                within_ms=round(parameters.boarding_s * 1000),
+            )
+        )
+
+    return pl.map_batches(
+        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg", changed.fill_null(value=False)],
+        boarding,
+        return_dtype=pl.Boolean,
     )
 
 
@@ -191,6 +265,8 @@ def _kind(parameters: CongestionParameters) -> pl.Expr:
         .then(pl.lit("status_change"))
         .when(pl.col("occupied").eq(other=False))
         .then(pl.lit("vacant"))
+        .when("boards")
+        .then(pl.lit("boarding"))
         .when("stands")
         .then(pl.lit("dwell"))
         .when(both_reported & dense)

@@ -92,11 +92,13 @@ def _clean(
     area = None if city is None else city.service_area_deg
     fixes = kept(clean.flag_unusable(raw.lazy(), parameters, service_area_deg=area))
     fixes = kept(clean.flag_duplicates(fixes.lazy()))
+    fixes = kept(clean.flag_second_gateway(fixes.lazy(), parameters))
     fixes = kept(clean.flag_repeats(fixes.lazy(), parameters))
     counts[day, "fixes", "sorted"] += (
         clean.out_of_order(fixes.lazy().filter(in_day)).collect().item()
     )
-    return kept(clean.flag_jumps(fixes.lazy(), parameters))
+    fixes = kept(clean.flag_jumps(fixes.lazy(), parameters))
+    return kept(clean.flag_acceleration(fixes.lazy(), parameters))
 
 
 def _count(counts: Counts, day: date, subject: str, names: pl.Series) -> None:
