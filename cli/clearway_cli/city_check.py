@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from clearway_core.errors import SettingsError
 
 ASSUMPTION = "ASSUMPTION"
 """Word by which `clearway city init` marks what nobody has confirmed."""
+
+NO_COUNTRY = "XX"
+"""User-assigned code of ISO 3166: a made-up city, or one whose country nobody has given yet."""
 
 _WIDEST_DEG = 5.0
 _HOUR_DEG = 15.0
@@ -114,7 +118,7 @@ def check_pack(folder: Path) -> PackReport:
         name=None if city is None else city.name,
         faults=tuple(faults),
         missing=_missing(folder),
-        notes=tuple(_notes(folder)),
+        notes=(*_calendar_notes(city), *_notes(folder)),
     )
 
 
@@ -157,6 +161,16 @@ def _city_faults(city: City) -> Iterator[tuple[str, str, str]]:
             ),
         )
     yield from _zone_faults(city)
+    yield from _calendar_faults(city)
+
+
+def _calendar_faults(city: City) -> Iterator[tuple[str, str, str]]:
+    from clearway_core.calendar import public_holidays
+
+    try:
+        public_holidays(city.country, city.subdivision)
+    except SettingsError as error:
+        yield "subdivision", "subdivision", error.faults[0].removeprefix("city.subdivision: ")
 
 
 def _zone_faults(city: City) -> Iterator[tuple[str, str, str]]:
@@ -188,6 +202,19 @@ def _missing(folder: Path) -> dict[str, str]:
     if not any((folder / "zones").glob("*.geojson")):
         missing["zones/*.geojson"] = "no charge proposal until a zone is drawn"
     return missing
+
+
+def _calendar_notes(city: City | None) -> Iterator[str]:
+    from clearway_core.calendar import public_holidays
+
+    if city is None or city.country == NO_COUNTRY:
+        return
+    with suppress(SettingsError):
+        if public_holidays(city.country, city.subdivision) is None:
+            yield (
+                f"no public holidays are known for country {city.country}: only those of "
+                "holidays.csv count, and Saturday and Sunday are the weekend"
+            )
 
 
 def _notes(folder: Path) -> Iterator[str]:

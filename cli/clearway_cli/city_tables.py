@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from clearway_cli.city_geojson import Box, SayFault, place_problem
@@ -234,13 +234,39 @@ def _site_row(sheet: Sheet, where: str, line: int, row: Mapping[str, str]) -> No
 
 
 def _holiday_row(sheet: Sheet, where: str, line: int, row: Mapping[str, str]) -> None:
-    text = row["date"].strip()
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        sheet.fault(where, "date", f"date: expected a day such as 2026-01-01, got {text!r}")
+    from clearway_core.calendar import named_day_of
+
+    _parsed(sheet, where, lambda: named_day_of(row))
     sheet.filled(where, row, "name")
-    sheet.unique(where, line, (text,))
+    sheet.unique(where, line, (row["date"].strip(),))
+
+
+def _term_row(sheet: Sheet, where: str, line: int, row: Mapping[str, str]) -> None:
+    from clearway_core.calendar import term_of
+
+    _parsed(sheet, where, lambda: term_of(row))
+    sheet.filled(where, row, "name")
+    sheet.unique(where, line, (row["start_date"].strip(), row["name"].strip()))
+
+
+def _event_row(sheet: Sheet, where: str, line: int, row: Mapping[str, str]) -> None:
+    from clearway_core.calendar import event_of
+
+    _parsed(sheet, where, lambda: event_of(row, UTC))
+    sheet.filled(where, row, "name")
+    area = (row.get("area") or "").strip()
+    if area and sheet.area_names is not None and area not in sheet.area_names:
+        known = ", ".join(sorted(sheet.area_names))
+        sheet.fault(where, "area", f"area: {area!r} is not in areas.geojson, which has {known}")
+    sheet.unique(where, line, (row["start"].strip(), row["name"].strip()))
+
+
+def _parsed(sheet: Sheet, where: str, parse: Callable[[], object]) -> None:
+    """Report what the calendar could not read in a row, under the name of its column."""
+    try:
+        parse()
+    except ValueError as error:
+        sheet.fault(where, str(error).partition(":")[0], str(error))
 
 
 TABLES: Mapping[str, TableRule] = {
@@ -253,5 +279,7 @@ TABLES: Mapping[str, TableRule] = {
     ),
     "gateway_sites.csv": TableRule(("gateway", "lon_deg", "lat_deg"), _site_row),
     "holidays.csv": TableRule(("date", "name"), _holiday_row),
+    "school_terms.csv": TableRule(("start_date", "end_date", "name"), _term_row),
+    "events.csv": TableRule(("start", "end", "name"), _event_row),
 }
 """Every table of a pack."""

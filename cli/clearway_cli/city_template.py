@@ -128,6 +128,9 @@ name = {json.dumps(name, ensure_ascii=False)}
 # Two letters of ISO 3166-1.
 country = "XX"  # {ASSUMPTION}: no country given
 
+# State or province, as in ISO 3166-2 without the country, where public holidays differ by it.
+# subdivision = "CA"
+
 # IANA time zone. It decides what an hour, a day and a rush hour are.
 time_zone = "{zone}"  # {ASSUMPTION}: from the longitude alone, without summer time
 
@@ -147,6 +150,9 @@ _WHAT = {
     "roads.geojson": "road lines, property `class` as in OpenStreetMap (motorway … residential)",
     "areas.geojson": "polygons, property `name`: wards or districts",
     "corridors.geojson": "lines in driving direction, property `name`",
+    "holidays.csv": "columns `date`, `name` and, if wanted, `day_type`: `holiday` (default) or "
+    "`workday` for a day that is none here",
+    "events.csv": "columns `start`, `end` (local days or times), `name` and, if wanted, `area`",
 }
 
 

@@ -14,7 +14,9 @@
 ``fleet.csv``               emission_class, share (of vehicle-kilometres), source
 ``population.csv``          area, population, income_per_person, source
 ``gateway_sites.csv``       gateway, lon_deg, lat_deg
-``holidays.csv``            date, name
+``holidays.csv``            date, name, optionally day_type: holiday (default) or workday
+``school_terms.csv``        start_date, end_date, name
+``events.csv``              start, end, name, optionally area
 ``prices.toml``             the city's own values of time and damage, bounds of the tariff
 ==========================  ==========================================================
 """
@@ -37,7 +39,9 @@ OPTIONAL_FILES = {
     "fleet.csv": "emissions use a default fleet with wide intervals",
     "population.csv": "no statement on who pays and who gains",
     "gateway_sites.csv": "no siting advice",
-    "holidays.csv": "holidays count as working days",
+    "holidays.csv": "public holidays are the country's; local ones count as working days",
+    "school_terms.csv": "school breaks are not marked",
+    "events.csv": "days with events are not marked",
     "prices.toml": "prices use European values, carried over by purchasing power and income",
 }
 """What may stand beside ``city.toml``, and what cannot be said without it."""
@@ -53,6 +57,8 @@ class City:
         Where the pack lies.
     name, country
         For people; ISO 3166-1 alpha-2 country.
+    subdivision
+        ISO 3166-2 code below the country, such as ``CA``, where public holidays differ; or None.
     time_zone
         For days, hours and pseudonym epochs.
     currency, price_year
@@ -71,6 +77,7 @@ class City:
     price_year: int | None
     service_area_deg: tuple[float, float, float, float]
     synthetic: bool
+    subdivision: str | None = None
 
     def file(self, name: str) -> Path | None:
         """Return the path of an optional file, or None if the pack does not have it."""
@@ -116,6 +123,7 @@ def _read_city(folder: Path, top: Section) -> City:
         price_year=price_year or None,
         service_area_deg=(west, south, east, north),
         synthetic=section.flag("synthetic", default=False),
+        subdivision=section.optional_text("subdivision"),
     )
     if (city.currency is None) != (city.price_year is None):
         section.fault("currency", "currency and price_year belong together: give both or neither")

@@ -37,8 +37,8 @@ def test_shipped_pack_has_no_fault_and_no_open_assumption(name: str) -> None:
     assert report.notes == ()
 
 
-def test_demo_city_has_every_file_but_prices_of_its_own() -> None:
-    assert set(check_pack(DEMO).missing) == {"prices.toml"}
+def test_demo_city_has_every_file_but_prices_schools_and_events() -> None:
+    assert set(check_pack(DEMO).missing) == {"prices.toml", "school_terms.csv", "events.csv"}
 
 
 def test_demo_city_stays_small() -> None:
