@@ -29,12 +29,16 @@ class Places:
 
     def name(self, h3_cell: int, resolution: int) -> str:
         """Return what to call a cell; several cells may share a name."""
-        area = self._areas_at(resolution).get(h3_cell)
+        area = self.area(h3_cell, resolution)
         if area is not None:
             return area
         if self._city is None:
             return f"Cell {cell_text(h3_cell)}"
         return _bearing_text(self._city, h3_cell)
+
+    def area(self, h3_cell: int, resolution: int) -> str | None:
+        """Return the name of the pack's area that a cell lies in, or None."""
+        return self._areas_at(resolution).get(h3_cell)
 
     def labels(self) -> list[dict[str, object]]:
         """Return each area's name with the middle of its outline."""
