@@ -79,6 +79,29 @@ def test_a_vehicle_of_two_classes_is_one_vehicle_among_all():
     assert both.filter(pl.col("vehicle_class") == "all")["n_vehicles"].item() == 1
 
 
+def of_all(rows: list[dict[str, object]]) -> list[str]:
+    rolled = cells.roll_up(frame(rows), resolution=9, window_minutes=15)
+    everyone = cells.with_all_classes(rolled, PARAMETERS.classes_apart).collect()
+    return everyone.filter(pl.col("vehicle_class") == "all")["vehicle"].sort().to_list()
+
+
+def test_motorcycles_and_buses_are_no_part_of_all_where_cars_are_there():
+    rows = [
+        travelled(vehicle=name, vehicle_class=name) for name in ("car", "motorcycle", "bus", "taxi")
+    ]
+    assert of_all(rows) == ["car", "taxi"]
+
+
+def test_where_only_motorcycles_are_there_they_are_all():
+    tomorrow = pings.NOON + timedelta(days=1)
+    rows = [
+        travelled(vehicle="m1", vehicle_class="motorcycle"),
+        travelled(vehicle="m2", vehicle_class="motorcycle", window_start=tomorrow),
+        travelled(vehicle="car", vehicle_class="car", window_start=tomorrow),
+    ]
+    assert of_all(rows) == ["car", "m1"]
+
+
 def test_days_begin_by_the_local_clock():
     before = travelled(window_start=pings.NOON.replace(hour=16, minute=45))
     after = travelled(window_start=pings.NOON.replace(hour=17, minute=0), vehicle="v1")

@@ -68,7 +68,7 @@ def rolled_travel(
     )
     if days is not None:
         rolled = rolled.filter(pl.col("window_start").dt.date().is_in(list(days)))
-    return cells.with_all_classes(rolled)
+    return cells.with_all_classes(rolled, parameters.classes_apart)
 
 
 def free_flow_rows(

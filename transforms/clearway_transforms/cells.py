@@ -7,6 +7,8 @@ vehicle has several: the count is that of the largest epoch, never the sum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 import polars_h3
 
@@ -105,26 +107,33 @@ def roll_up(
     )
 
 
-def with_all_classes(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
+def with_all_classes(vehicle_travel: pl.LazyFrame, apart: Sequence[str] = ()) -> pl.LazyFrame:
     """Return the rows of class 'all', and of each class on days that saw more than one.
 
     Each vehicle has one row per cell and window within 'all', however many classes it reported.
+
+    Parameters
+    ----------
+    vehicle_travel
+        One row per cell, window, class and vehicle, of whole UTC days of ``window_start``.
+    apart
+        Classes that 'all' leaves out on days that saw any other: motorcycles pass a queue, buses
+        halt at stops, and a mean over both kinds is the speed of neither.
     """
     day = pl.col("window_start").dt.date().alias("day")
-    several = (
-        vehicle_travel.group_by(day)
-        .agg(pl.col("vehicle_class").n_unique())
-        .filter(pl.col("vehicle_class") > 1)
-        .select("day")
+    days = vehicle_travel.group_by(day).agg(
+        several=pl.col("vehicle_class").n_unique() > 1,
+        only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
     )
-    by_class = vehicle_travel.with_columns(day).join(several, on="day", how="semi").drop("day")
+    known = vehicle_travel.with_columns(day).join(days, on="day", how="left", validate="m:1")
     together = (
-        vehicle_travel.group_by("h3_cell", "window_start", *_VEHICLE)
+        known.filter(pl.col("only_apart") | ~pl.col("vehicle_class").is_in(list(apart)))
+        .group_by("h3_cell", "window_start", *_VEHICLE)
         .agg(pl.col(name).sum() for name in (*SUMS, "n_seen"))
         .with_columns(vehicle_class=pl.lit(ALL_CLASSES))
     )
     columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
-    return pl.concat([together.select(columns), by_class.select(columns)])
+    return pl.concat([together.select(columns), known.filter("several").select(columns)])
 
 
 def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:

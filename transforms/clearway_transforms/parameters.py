@@ -38,6 +38,7 @@ class CongestionParameters:
     dwell_s: float
     boarding_s: float
     boarding_m: float
+    classes_apart: tuple[str, ...]
     queue_speed_kmh: float
     queue_min_vehicles: int
     reported_max_gap_s: float
@@ -68,6 +69,64 @@ class CongestionParameters:
         return {9: self.edge_m_r9, 10: self.edge_m_r10}[resolution]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorridorParameters:
+    """Thresholds of travel times along corridors; meanings stand in ``corridors.toml``."""
+
+    segment_length_m: float
+    match_radius_m: float
+    max_gap_s: float
+    bridge_gap_s: float
+    max_detour: float
+    reversal_m: float
+    min_pass_m: float
+    trim_m: float
+    segment_min_vehicles: int
+    segment_min_passes: float
+    min_length_share: float
+    verify_min_drives: int
+    verify_tolerance: float
+    verify_widest: float
+
+
+@cache
+def corridor_parameters() -> CorridorParameters:
+    """Return the shipped thresholds of travel times along corridors."""
+    return read_parameters(PARAMETER_FOLDER / "corridors.toml", CorridorParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityParameters:
+    """Periods, and what reliability, bottlenecks and anomalies need; see ``reliability.toml``."""
+
+    morning_peak_from_hour: int
+    midday_from_hour: int
+    evening_peak_from_hour: int
+    overnight_from_hour: int
+    reliable_lottr: float
+    min_window_vehicles: int
+    min_workdays: int
+    min_rest_days: int
+    min_windows: int
+    phed_floor_mph: float
+    phed_limit_share: float
+    phed_most_s: float
+    congested_index: float
+    recurring_share: float
+    recurring_days: int
+    anomaly_days: int
+    anomaly_z: float
+    anomaly_slots: int
+    look_back_days: int
+    night_look_back_days: int
+
+
+@cache
+def reliability_parameters() -> ReliabilityParameters:
+    """Return the shipped periods and thresholds of reliability."""
+    return read_parameters(PARAMETER_FOLDER / "reliability.toml", ReliabilityParameters)
+
+
 @cache
 def congestion_parameters() -> CongestionParameters:
     """Return the shipped thresholds of the congestion chain."""
@@ -83,7 +142,7 @@ def read_parameters(file: Path, kind: type[Parameters]) -> Parameters:
         TOML with one table ``[parameters.<name>]`` per field: value, unit, source, status,
         valid_from.
     kind
-        Dataclass whose fields are numbers.
+        Dataclass whose fields are numbers or tuples of names.
 
     Raises
     ------
@@ -95,13 +154,18 @@ def read_parameters(file: Path, kind: type[Parameters]) -> Parameters:
     values: dict[str, object] = {}
     for field in fields(kind):
         entry = table.section(field.name)
-        whole = field.type in {"int", int}
-        values[field.name] = entry.whole("value") if whole else entry.number("value")
+        values[field.name] = _value(entry, str(field.type))
         _check_origin(entry)
     table.finish()
     top.finish()
     raise_faults(faults)
     return kind(**values)
+
+
+def _value(entry: Section, kind: str) -> object:
+    if kind in {"int", str(int)}:
+        return entry.whole("value")
+    return entry.texts("value") if kind.startswith("tuple") else entry.number("value")
 
 
 def _check_origin(entry: Section) -> None:
