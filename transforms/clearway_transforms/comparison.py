@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import polars as pl
 
-from clearway_transforms.verdict import ComparisonParameters, Reason, verdict_and_reasons
+from clearway_transforms.verdict import ComparisonParameters, Reason, student_t, verdict_and_reasons
 
 ROW_COLUMNS = (
     "local_date",
@@ -26,9 +25,6 @@ ROW_COLUMNS = (
     "distance_duration_dm_ds",
 )
 """What a row must have beside the columns that name its place and period."""
-
-_MANY = 200
-"""From here on Student's t and the normal quantile differ by less than 0.5 %."""
 
 _DECIMALS = 9
 """Sums of floating-point numbers depend on their order beyond this."""
@@ -275,9 +271,10 @@ def _with_interval(answers: pl.LazyFrame, parameters: ComparisonParameters) -> p
     by_vehicle = [pl.col(f"vehicle_variance{m}") / pl.col(f"total{m}") ** 2 for m in ("", "_after")]
     free = [pl.col(f"n_days{m}") - pl.col(f"n_day_kinds{m}") for m in ("", "_after")]
     clusters = pl.min_horizontal("n_clusters", "n_clusters_after") - 1
+    level = parameters.comparison_level
     half = pl.max_horizontal(
-        _t(_welch(by_day, free), parameters) * (pl.sum_horizontal(by_day) + style).sqrt(),
-        _t(clusters, parameters) * (pl.sum_horizontal(by_vehicle) + style).sqrt(),
+        student_t(_welch(by_day, free), level) * (pl.sum_horizontal(by_day) + style).sqrt(),
+        student_t(clusters, level) * (pl.sum_horizontal(by_vehicle) + style).sqrt(),
     )
     log_change = (pl.col("total_after") / pl.col("total")).log()
     return answers.with_columns(log_change=log_change, half=half).with_columns(
@@ -299,19 +296,6 @@ def _welch(variances: list[pl.Expr], degrees: list[pl.Expr]) -> pl.Expr:
     smallest = pl.min_horizontal(degrees).cast(pl.Float64)
     found = pl.when(total > 0).then(pl.sum_horizontal(variances) ** 2 / total).otherwise(smallest)
     return found.floor()
-
-
-def _t(degrees: pl.Expr, parameters: ComparisonParameters) -> pl.Expr:
-    whole = degrees.cast(pl.Int64).clip(1, _MANY)
-    return whole.replace_strict(_t_table(parameters.comparison_level), return_dtype=pl.Float64)
-
-
-@cache
-def _t_table(level: float) -> dict[int, float]:
-    # Imported here because it takes most of a second, and most importers compare nothing.
-    from scipy.stats import t  # noqa: PLC0415
-
-    return {degrees: float(t.ppf((1 + level) / 2, degrees)) for degrees in range(1, _MANY + 1)}
 
 
 def _with_verdict(

@@ -11,6 +11,9 @@ import polars as pl
 
 from clearway_transforms.parameters import PARAMETER_FOLDER, read_parameters
 
+_MANY = 200
+"""From here on Student's t and the normal quantile differ by less than 0.5 %."""
+
 
 class Verdict(StrEnum):
     """What can be said of a change."""
@@ -44,12 +47,35 @@ class ComparisonParameters:
     min_places: int
     min_covered: float
     vehicle_style_cv: float
+    min_hours: int
 
 
 @cache
 def comparison_parameters() -> ComparisonParameters:
     """Return the shipped demands."""
     return read_parameters(PARAMETER_FOLDER / "comparison.toml", ComparisonParameters)
+
+
+def student_t(degrees: pl.Expr, level: float) -> pl.Expr:
+    """Return Student's t of a two-sided interval; fractions of a degree are cut off.
+
+    Parameters
+    ----------
+    degrees
+        Degrees of freedom; below 1 counts as 1. [1]
+    level
+        Probability that the interval holds the value. [1]
+    """
+    whole = degrees.cast(pl.Int64).clip(1, _MANY)
+    return whole.replace_strict(_t_table(level), return_dtype=pl.Float64)
+
+
+@cache
+def _t_table(level: float) -> dict[int, float]:
+    # Imported here because it takes most of a second, and most importers compare nothing.
+    from scipy.stats import t  # noqa: PLC0415
+
+    return {degrees: float(t.ppf((1 + level) / 2, degrees)) for degrees in range(1, _MANY + 1)}
 
 
 def verdict_and_reasons(
