@@ -13,7 +13,7 @@ from clearway_core.city import City
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_transforms import cells, clean, release, tables, trips
+from clearway_transforms import cells, clean, near_roads, release, tables, trips
 from clearway_transforms.cell_jobs import build_cells
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.product import BASE_RESOLUTION, Product
@@ -35,6 +35,9 @@ class CongestionAccount:
     dropped
         Fixes left out, by rule of `clearway_transforms.clean.RULES`; with `n_kept` they add up to
         `n_fixes`.
+    far_from_roads
+        Providers too many of whose fixes lie far from every road of the city pack, with that
+        share: their datum may be wrong. Nothing is altered.
     n_sorted
         Fixes that their gateway had read out of order; they were sorted and kept.
     legs
@@ -55,6 +58,7 @@ class CongestionAccount:
     n_fixes: int
     n_kept: int
     dropped: Mapping[str, int]
+    far_from_roads: Mapping[str, float]
     n_sorted: int
     legs: Mapping[str, int]
     n_vehicles: int
@@ -145,6 +149,7 @@ def _account(
         n_fixes=found["fixes", "read"],
         n_kept=found["fixes", "kept"],
         dropped={name: found["left_out", name] for name in clean.RULES},
+        far_from_roads=near_roads.suspect_datums(found, congestion_parameters()),
         n_sorted=found["fixes", "sorted"],
         legs={kind: found["pairs", kind] for kind in trips.KINDS},
         n_vehicles=vehicles or 0,

@@ -31,6 +31,9 @@ class CongestionParameters:
     max_clock_ahead_s: float
     repeat_window_s: float
     two_gateways_s: float
+    road_distance_m: float
+    max_far_share: float
+    min_fixes_for_share: int
     max_gap_s: float
     max_gap_sparse_s: float
     sparse_median_gap_s: float

@@ -16,6 +16,7 @@ from clearway_core.city import City
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress
 from clearway_transforms import clean, tables, travel, trips
+from clearway_transforms.near_roads import Roads, count_near_roads, read_roads
 from clearway_transforms.parameters import CongestionParameters, congestion_parameters
 from clearway_transforms.product import Product, replace
 
@@ -30,6 +31,7 @@ def vehicle_travel_of(
     day: date,
     resolution: int,
     city: City | None = None,
+    roads: Roads | None = None,
 ) -> tuple[pl.DataFrame, Counts]:
     """Return what some vehicles drove per cell and 15-minute window of one UTC day, and counts.
 
@@ -45,6 +47,8 @@ def vehicle_travel_of(
         H3 resolution.
     city
         For its service area.
+    roads
+        Of its pack, to tell how many fixes lie far from any; None counts nothing.
 
     Returns
     -------
@@ -56,16 +60,19 @@ def vehicle_travel_of(
     end = start + timedelta(days=1)
     counts: Counts = Counter()
     fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
-    paired = trips.pair_fixes(fixes.lazy(), parameters).collect()
+    paired = travel.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
     of_day = paired.filter(pl.col("observed_at").is_between(start, end, closed="left"))
     counts[day, "fixes", "kept"] += of_day.height
     _count(counts, day, "pairs", of_day["kind"])
+    if roads is not None:
+        for (place, provider), number in count_near_roads(of_day, roads, parameters).items():
+            counts[day, place, provider] += number
     legs = travel.counted_legs(paired.lazy(), parameters, resolution).collect()
     in_day = pl.col("window").is_between(
         _window_number(start.timestamp()), _window_number(end.timestamp()), closed="left"
     )
     sums = travel.add_up(
-        travel.allocate(legs.lazy(), parameters, resolution).filter(in_day),
+        travel.allocate(legs.lazy(), resolution).filter(in_day),
         travel.count_fixes(paired.lazy(), resolution).filter(in_day),
     )
     return _named(sums, paired.lazy()).collect(), counts
@@ -133,6 +140,7 @@ def build_vehicle_travel(
     """Write ``vehicle_travel`` and ``cleaning_counts`` day by day; return the counts."""
     parameters = congestion_parameters()
     base = Product(resolution=product.base, window_minutes=travel.BASE_WINDOW_MINUTES)
+    roads = read_roads(product.city)
     counts: Counts = Counter()
     total, done = sum(map(len, days.values())), 0
     for day, buckets in days.items():
@@ -144,6 +152,7 @@ def build_vehicle_travel(
                 day=day,
                 resolution=base.resolution,
                 city=product.city,
+                roads=roads,
             )
             parts.append(rows)
             counts.update(found)

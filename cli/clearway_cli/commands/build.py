@@ -339,6 +339,14 @@ def _say_congestion(values: Values) -> None:
     mean = values["city_mean_kmh"]
     say_table("Fixes left out, by rule", _counts(values["dropped"]))
     say_table("Pairs of fixes, by kind", _counts(values["legs"]))
+    for provider, share in _counts(values["far_from_roads"]).items():
+        console.print(
+            f"warning: {share:.0%} of the fixes of {provider} lie far from every road of the city "
+            "pack. Are they in another datum (`datum` of the source profile: gcj02, bd09), or does "
+            "roads.geojson lack streets? Nothing was altered.",
+            highlight=False,
+            soft_wrap=True,
+        )
     say_table(
         "Congestion",
         {

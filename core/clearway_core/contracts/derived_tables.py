@@ -27,9 +27,10 @@ CLEANING_COUNTS = Contract(
         Field(
             name="subject",
             dtype=DataType.STRING,
-            allowed=("fixes", "left_out", "pairs", "provider"),
+            allowed=("fixes", "left_out", "pairs", "provider", "near_road", "far_from_road"),
             description="What is counted: fixes (read, sorted, kept), fixes left out by rule, "
-            "pairs of fixes by kind, or fixes read by provider.",
+            "pairs of fixes by kind, fixes read by provider, or of a sample of the fixes kept "
+            "those near and far from roads, by provider.",
         ),
         text("name", "Which of them: a rule, a kind or a provider."),
         count("n", "How many on that day."),
