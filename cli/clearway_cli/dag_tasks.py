@@ -72,6 +72,13 @@ def build_emissions() -> Account:
     return plain(jobs.build_emissions(settings.lake(), city=settings.city()))
 
 
+def expire() -> Account:
+    """Delete what tells of single vehicles when its time is over (``clearway ingest expire``)."""
+    from clearway_ingest import retention
+
+    return plain(retention.expire(from_environment().lake()))
+
+
 def has_rows(table: str) -> bool:
     """Return whether anything was ever written to a table."""
     return from_environment().lake().table(table).exists()

@@ -21,12 +21,9 @@ from clearway_core.errors import ContractViolation, OffsetRegression, TableConfl
 from clearway_core.lake_conditions import condition, partition_text, sql_literal
 from clearway_core.schema import conform, polars_schema
 
-_STATISTICS_COLUMNS = "observed_at"
-"""Raw tables keep statistics of time only: those of vehicle and position would outlive deletion."""
-
-_RAW_TABLES = frozenset(
-    {"gps_pings", "air_readings", "vehicle_travel", "vehicle_corridor_travel", "quarantine"}
-)
+_STATISTICS_COLUMNS = ("observed_at", "received_at", "n_legs")
+"""Tables that expire keep statistics of these only: those of vehicle and position would outlive
+deletion."""
 
 _CHECKPOINT_EVERY = 20
 """Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms in 200."""
@@ -83,16 +80,16 @@ class Table:
 
     def exists(self) -> bool:
         """Return whether anything was ever written."""
-        return self._open() is not None
+        return self.handle() is not None
 
     def version(self) -> int | None:
         """Return the newest version, or None if the table does not exist."""
-        delta = self._open()
+        delta = self.handle()
         return None if delta is None else int(delta.version())
 
     def transaction_version(self, app_id: str) -> int | None:
         """Return the version that an application has committed last, or None."""
-        delta = self._open()
+        delta = self.handle()
         version = None if delta is None else delta.transaction_version(app_id)
         return None if version is None else int(version)
 
@@ -112,7 +109,7 @@ class Table:
         version
             An earlier version of the table.
         """
-        delta = self._open()
+        delta = self.handle()
         schema = polars_schema(self.contract)
         if delta is None:
             return pl.LazyFrame(schema=schema)
@@ -133,7 +130,7 @@ class Table:
 
     def partition_values(self) -> pl.DataFrame:
         """Return the distinct combinations of partition values that have files."""
-        delta = self._open()
+        delta = self.handle()
         names = self.contract.partition_by
         schema = {name: polars_schema(self.contract)[name] for name in names}
         if delta is None or not names:
@@ -155,7 +152,7 @@ class Table:
             The partition columns and ``written_at`` (UTC); empty if the table does not exist or
             has no partitions. Compaction counts as writing.
         """
-        delta = self._open()
+        delta = self.handle()
         names = self.contract.partition_by
         schema = {name: polars_schema(self.contract)[name] for name in names}
         if delta is None or not names:
@@ -245,38 +242,11 @@ class Table:
             frame, mode="overwrite", predicate=predicate, transactions=transactions or {}
         )
 
-    def most_files(self) -> int:
-        """Return the number of files in the partition that has most; 0 if there is no table."""
-        delta = self._open()
-        if delta is None:
-            return 0
-        actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-        names = [f"partition.{name}" for name in self.contract.partition_by]
-        counts = actions.group_by(names).len()["len"] if names else pl.Series([len(actions)])
-        return 0 if actions.is_empty() else int(counts.to_list()[counts.arg_max() or 0])
+    def handle(self) -> DeltaTable | None:
+        """Return the Delta table at its newest version, or None if nothing was ever written.
 
-    def compact(self) -> None:
-        """Join small files and write a checkpoint; contents and transactions stay.
-
-        Raises
-        ------
-        TableConflict
-            If another process rewrote the same files meanwhile; the table is whole, as it was.
+        For upkeep; rows go through `scan`, `append` and `replace`.
         """
-        delta = self._open()
-        if delta is None:
-            return
-        try:
-            delta.optimize.compact()
-            delta.create_checkpoint()
-        except DeltaError as error:
-            message = (
-                f"{self.contract.name}: another process rewrote the same files ({error}); nothing "
-                "is lost, the next compaction will do it"
-            )
-            raise TableConflict(message) from error
-
-    def _open(self) -> DeltaTable | None:
         if self._delta is not None:
             self._delta.update_incremental()
             self._refuse_newer(self._delta)
@@ -309,7 +279,7 @@ class Table:
         committed: Mapping[str, int | None] | None = None,
     ) -> int:
         rows = _to_delta(conform(frame, self.contract), self.contract)
-        delta = self._open() or self._create()
+        delta = self.handle() or self._create()
         self._add_new_columns(delta)
         for app_id, next_version in transactions.items():
             held = delta.transaction_version(app_id)
@@ -368,10 +338,9 @@ class Table:
 
     def _create(self) -> DeltaTable:
         configuration: dict[str, str | None] = {}
-        if self.contract.name in _RAW_TABLES:
-            configuration["delta.dataSkippingStatsColumns"] = (
-                _STATISTICS_COLUMNS if "observed_at" in self.contract.columns else "n_legs"
-            )
+        if self.contract.expires:
+            held = [name for name in _STATISTICS_COLUMNS if name in self.contract.columns]
+            configuration["delta.dataSkippingStatsColumns"] = ",".join(held)
         if self.uri.startswith("/") or "://" not in self.uri:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
         self._delta = DeltaTable.create(

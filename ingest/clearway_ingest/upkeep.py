@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from clearway_core.errors import TableConflict
+from clearway_core.lake_upkeep import compact, most_files
 from clearway_ingest.sink import TABLES, Sink
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,10 @@ def compact_tables(sink: Sink, *, many: int = MANY_FILES) -> list[str]:
     joined = []
     for name in (*TABLES, "ingest_commits"):
         table = sink.table(name)
-        if table.most_files() < many:
+        if most_files(table) < many:
             continue
         try:
-            table.compact()
+            compact(table)
         except TableConflict:
             log.info("compaction_left", extra={"table": name})
         else:

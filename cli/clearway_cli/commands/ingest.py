@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="From the log to the lake, exactly once.")
     group.command("run")(run)
+    group.command("expire")(expire)
     letters = typer.Typer(no_args_is_help=True, help="Messages that could not be decoded.")
     letters.command("list")(list_letters)
     letters.command("show")(show_letter)
@@ -86,6 +88,30 @@ def run(
         say_json(_as_json(account))
     else:
         _say(account)
+
+
+def expire(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    keep_days: Annotated[
+        int, typer.Option("--keep-days", min=2, help="Days that they live after reception.")
+    ] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete GPS fixes, and what single vehicles drove, 30 days after they were received.
+
+    Sums per cell, period and corridor stay. Files of deleted rows are removed a day later.
+    """
+    from clearway_core.lake import open_lake
+    from clearway_ingest.retention import expire as delete_expired
+
+    account = delete_expired(open_lake(data_dir, lake), keep_days=keep_days)
+    if as_json:
+        say_json(asdict(account))
+        return
+    rows = {name: number for name, number in account.rows.items() if number}
+    say_table(f"rows received before {account.before:%Y-%m-%d}", rows or {"none were left": 0})
+    console.print(f"{sum(account.files.values()):,} files of earlier deletions removed")
 
 
 def list_letters(

@@ -55,6 +55,7 @@ VEHICLE_CORRIDOR_TRAVEL = Contract(
     ),
     key=(*_SEGMENT_KEY, "provider", "vehicle"),
     partition_by=("window_date",),
+    expires_with="gps_pings",
 )
 
 CORRIDOR_TRAVEL = Contract(

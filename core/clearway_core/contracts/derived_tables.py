@@ -62,6 +62,7 @@ VEHICLE_TRAVEL = Contract(
     ),
     key=(*WINDOW_KEY, "provider", "vehicle"),
     partition_by=WINDOW_PARTITION,
+    expires_with="gps_pings",
 )
 
 CELL_TRAVEL = Contract(

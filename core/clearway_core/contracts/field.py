@@ -89,6 +89,12 @@ class Contract:
         Lake only: columns that lay out the folders.
     published
         Whether rows of this table leave the house; the quality gate stands before those.
+    expires_by
+        Lake only: instant by whose age rows that may tell of single vehicles are deleted; None
+        where they are not.
+    expires_with
+        Lake only: raw table whose days these rows are made of; they go when it no longer holds a
+        day. Then the first partition column that is a date is that day.
     """
 
     name: str
@@ -99,16 +105,25 @@ class Contract:
     partition_by: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     published: bool = False
+    expires_by: str | None = None
+    expires_with: str | None = None
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
         compared = [side for rule in self.rules for side in (rule.left, rule.right)]
         unknown = [
-            column for column in (*self.key, *self.partition_by, *compared) if column not in names
+            column
+            for column in (*self.key, *self.partition_by, *compared, self.expires_by or names[0])
+            if column not in names
         ]
         if len(set(names)) != len(names) or unknown:
             message = f"{self.identifier}: doubled or unknown columns {unknown or names}"
             raise ValueError(message)
+
+    @property
+    def expires(self) -> bool:
+        """Whether rows may tell of single vehicles, and go when their time is over."""
+        return self.expires_by is not None or self.expires_with is not None
 
     @property
     def identifier(self) -> str:

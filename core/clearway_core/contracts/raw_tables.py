@@ -52,6 +52,7 @@ GPS_PINGS = replace(
         ),
     ),
     partition_by=("observed_date", "vehicle_bucket"),
+    expires_by="received_at",
 )
 
 AIR_READINGS = replace(
@@ -82,6 +83,7 @@ QUARANTINE = Contract(
         text("row_json", "The row as received; a vehicle that is no pseudonym is masked."),
         *_PROVENANCE,
     ),
+    expires_by="received_at",
 )
 
 DEAD_LETTERS = Contract(
@@ -114,6 +116,7 @@ DEAD_LETTERS = Contract(
         ),
     ),
     key=("topic", "log_partition", "log_offset"),
+    expires_by="received_at",
 )
 
 RECEIVED_RANGES = Contract(
