@@ -11,7 +11,7 @@ from doubles import transforms_pings as pings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import cells, congestion, release, speed, tables, travel, trips
+from clearway_transforms import cells, chains, congestion, release, speed, tables, travel, trips
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
@@ -71,7 +71,7 @@ def test_pieces_of_a_leg_add_up_to_the_leg(rows):
     legs = travel.counted_legs(paired, PARAMETERS, 9).with_columns(
         vehicle_code=pl.int_range(pl.len())
     )
-    pieces = travel.allocate(legs, PARAMETERS, 9)
+    pieces = travel.allocate(legs, 9)
     found = pieces.group_by("vehicle_code").agg(pl.col("distance_mm", "time_ms", "n_legs").sum())
     wanted = legs.select(
         "vehicle_code",
@@ -210,7 +210,7 @@ def test_joined_legs_are_long_enough_and_lose_nothing_but_short_runs(gaps, seed)
     rng = np.random.default_rng(seed)
     run = np.cumsum(rng.random(len(gaps)) < 0.2)
     gap_ms = np.array(gaps, dtype=np.int64)
-    member = travel.joined_chains(gap_ms, run, at_least_ms=10_000)
+    member = chains.joined_chains(gap_ms, run, at_least_ms=10_000)
     for number in set(member.tolist()) - {-1, 0}:
         mine = member == number
         assert gap_ms[mine].sum() >= 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from clearway_transforms.calibration import NONE, LinearCalibration
-from clearway_transforms.travel import cell_of
+from clearway_transforms.location import cell_of
 
 AIR_RESOLUTION = 9
 

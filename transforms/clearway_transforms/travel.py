@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-import polars_h3
 
 from clearway_core.contracts.wire import VEHICLE_CLASSES
+from clearway_transforms.chains import chain
+from clearway_transforms.crossings import Chords, pieces_of
+from clearway_transforms.location import cells_of, within_parent
+from clearway_transforms.outlines import known_outlines
 from clearway_transforms.parameters import CongestionParameters
 from clearway_transforms.sphere import distance_between_m
-from clearway_transforms.trips import COUNTED, HOUR_MS
+from clearway_transforms.trips import COUNTED
 
 BASE_WINDOW_MINUTES = 15
 WINDOW_MS = BASE_WINDOW_MINUTES * 60_000
@@ -48,6 +51,11 @@ _CLASS = pl.col("vehicle_class").fill_null("unknown").cast(pl.Enum(VEHICLE_CLASS
 
 _INT64_0, _INT64_1 = (pl.lit(number, dtype=pl.Int64) for number in (0, 1))
 
+_PIECE_COLUMNS = (
+    *("vehicle_code", "vehicle_class", "kind", "start_ms", "start_cell"),
+    *("distance_mm", "duration_ms"),
+)
+
 _LEG_COLUMNS = (
     "vehicle_code",
     "vehicle_class",
@@ -64,10 +72,38 @@ _LEG_COLUMNS = (
 )
 
 
-def cell_of(lon: str, lat: str, resolution: int) -> pl.Expr:
-    """Return the H3 cell of two columns of degrees, as uint64."""
-    cell: pl.Expr = polars_h3.latlng_to_cell(lat, lon, resolution, return_dtype=pl.UInt64)
-    return cell
+def located(fixes: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
+    """Return fixes with their cell, and whether they lie within the outlines of its parents.
+
+    Adds ``h3_cell`` and, for the coarser of `OUTLINE_COUNTS`, ``within_r7`` and the like. Fixes
+    that have a cell already are returned as they are.
+    """
+    schema = fixes.collect_schema()
+    if "h3_cell" in schema:
+        return fixes
+    coarser = [each for each in OUTLINE_COUNTS if each < resolution]
+
+    def locate(rows: pl.DataFrame) -> pl.DataFrame:
+        outlines = known_outlines()
+        lon, lat = rows["lon_deg"].to_numpy(), rows["lat_deg"].to_numpy()
+        cells = cells_of(lon, lat, resolution, outlines)
+        within = {
+            _within(each): within_parent(cells, lon, lat, resolution=each, outlines=outlines)
+            for each in coarser
+        }
+        return rows.with_columns(h3_cell=cells, **within)
+
+    added = {"h3_cell": pl.UInt64(), **{_within(each): pl.Boolean() for each in coarser}}
+    return fixes.map_batches(
+        locate,
+        schema={**schema, **added},
+        predicate_pushdown=False,
+        projection_pushdown=False,
+    )
+
+
+def _within(resolution: int) -> str:
+    return f"within_r{resolution}"
 
 
 def counted_legs(
@@ -97,11 +133,13 @@ def counted_legs(
     ``path_min_gap_s`` would turn position noise into speed and are joined to longer ones.
     """
     legs = (
-        paired.with_columns(
-            end_cell=cell_of("lon_deg", "lat_deg", resolution),
+        located(paired, resolution)
+        .with_columns(
             vehicle_class=_CLASS,
+            end_cell="h3_cell",
+            start_cell=pl.col("h3_cell").shift(1),
+            chain=chain(parameters),
         )
-        .with_columns(start_cell=pl.col("end_cell").shift(1), chain=_chain(parameters))
         .filter(pl.col("kind").is_in(COUNTED) & (pl.col("chain") >= 0))
         .rename({"observed_ms": "end_ms", "lon_deg": "end_lon_deg", "lat_deg": "end_lat_deg"})
         .with_columns(
@@ -127,15 +165,13 @@ def counted_legs(
     )
 
 
-def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: int) -> pl.LazyFrame:
+def allocate(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     """Return each leg's share of every cell and 15-minute window that it crosses.
 
     Parameters
     ----------
     legs
         From `counted_legs`.
-    parameters
-        Thresholds.
     resolution
         H3 resolution of the cells.
 
@@ -143,75 +179,105 @@ def allocate(legs: pl.LazyFrame, parameters: CongestionParameters, resolution: i
     -------
     polars.LazyFrame
         Pieces with `GROUP`, ``sort_of_time``, ``distance_mm``, ``time_ms`` and ``n_legs``.
-        Distance and time of the pieces of a leg add up to the leg's own, exactly.
+        Distance and time of the pieces of a leg add up to the leg's own, exactly. Nearly all are in
+        the order of the legs.
 
     Notes
     -----
-    A leg is cut at the window's border to the millisecond, then along its chord into equal parts
-    of at most a quarter of a cell's edge, each given to the cell of its middle. Whole numbers are
-    shared by rounding the running total, so no part is off by a whole unit. The leg itself is
-    counted once, where its middle lies.
+    A leg is driven along its chord at one speed. It is cut where the chord crosses the border of a
+    cell and where the window ends, both to the millisecond. Whole numbers are shared by rounding
+    the running total, so no part is off by a whole unit. The leg itself is counted once, where its
+    middle lies.
     """
-    first = pl.col("start_ms") // WINDOW_MS
-    last = (pl.col("end_ms") - 1) // WINDOW_MS
-    legs = legs.with_columns(window=first, crosses=last > first, sort_of_time=_sort_of_time())
-    whole = legs.filter(~pl.col("crosses")).with_columns(
-        part_start_ms="start_ms", part_end_ms="end_ms"
-    )
-    border = (pl.col("window") + 1) * WINDOW_MS
-    cut = legs.filter("crosses")
-    before = cut.with_columns(part_start_ms="start_ms", part_end_ms=border)
-    after = cut.with_columns(
-        part_start_ms=border, part_end_ms="end_ms", window=pl.col("window") + 1
-    )
-    parts = pl.concat([whole, before, after])
-    still = (pl.col("start_cell") == pl.col("end_cell")) | (pl.col("kind") == "dwell")
-    inside = parts.filter(still).with_columns(
-        h3_cell="start_cell", piece=_INT64_0, n_pieces=_INT64_1
-    )
-    across = _sampled(parts.filter(~still), parameters, resolution)
-    return pl.concat([each.select(*_PIECE_GROUP, *_shares()) for each in (_timed(inside), across)])
+    return share_out(cut_by_cell(legs, resolution))
+
+
+def cut_by_cell(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
+    """Return the pieces of legs, each within one cell.
+
+    Parameters
+    ----------
+    legs
+        From `counted_legs`.
+    resolution
+        H3 resolution of the cells.
+
+    Returns
+    -------
+    polars.LazyFrame
+        Per piece its leg's columns, ``h3_cell``, and ``from_ms`` and ``to_ms`` from the leg's
+        beginning. In the order of the legs.
+    """
+
+    def cut(whole: pl.DataFrame) -> pl.DataFrame:
+        moves = (pl.col("start_cell") != pl.col("end_cell")) & (pl.col("kind") != "dwell")
+        across = whole.select(moves).to_series().to_numpy()
+        row, cell, from_ms = _crossings(whole.filter(across), resolution)
+        n_pieces = np.ones(whole.height, dtype=np.int64)
+        n_pieces[across] = np.bincount(row, minlength=np.count_nonzero(across))
+        return _cut_into(whole, n_pieces, across, cell, from_ms)
+
+    held = legs.collect_schema()
+    schema = {name: held[name] for name in _PIECE_COLUMNS if name != "start_cell"} | {
+        "h3_cell": pl.UInt64(),
+        "from_ms": pl.Int64(),
+        "to_ms": pl.Int64(),
+    }
+    return legs.map_batches(cut, schema=schema, predicate_pushdown=False, projection_pushdown=False)
+
+
+def share_out(pieces: pl.LazyFrame) -> pl.LazyFrame:
+    """Return pieces cut at the end of the window, each with its share of its leg.
+
+    Parameters
+    ----------
+    pieces
+        From `cut_by_cell`.
+    """
+    begin = pl.col("start_ms") + pl.col("from_ms")
+    last = (pl.col("start_ms") + pl.col("to_ms") - 1) // WINDOW_MS
+    pieces = pieces.with_columns(window=begin // WINDOW_MS, sort_of_time=_sort_of_time())
+    pieces = pieces.with_columns(crosses=last > pl.col("window"))
+    border = (pl.col("window") + 1) * WINDOW_MS - pl.col("start_ms")
+    before = pieces.with_columns(to_ms=pl.when("crosses").then(border).otherwise("to_ms"))
+    after = pieces.filter("crosses").with_columns(from_ms=border, window=pl.col("window") + 1)
+    return pl.concat([before, after]).select(*_PIECE_GROUP, *_shares())
 
 
 def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     """Return the number of fixes at an end of a counted leg, per vehicle, cell and window.
 
-    Those that also lie within the outline of the cell's parents are in `OUTLINE_COUNTS`.
+    Those that also lie within the outline of the cell's parents are in `OUTLINE_COUNTS`. A vehicle
+    may have several rows for a cell and window; `add_up` adds them up.
     """
+
+    def inside(coarser: int) -> pl.Expr:
+        return pl.col(_within(coarser)) if coarser < resolution else pl.lit(value=True)
+
     counts = pl.col("kind").is_in(COUNTED).fill_null(value=False)
-    return (
-        paired.filter(counts | counts.shift(-1, fill_value=False))
+    return _neighbours_added_up(
+        located(paired, resolution)
+        .filter(counts | counts.shift(-1, fill_value=False))
         .select(
             "vehicle_code",
             _CLASS,
-            cell_of("lon_deg", "lat_deg", resolution).alias("h3_cell"),
+            "h3_cell",
             (pl.col("observed_ms") // WINDOW_MS).alias("window"),
-            "lon_deg",
-            "lat_deg",
-        )
-        .with_columns(
-            _lies_within(coarser, resolution).alias(name)
-            for coarser, name in OUTLINE_COUNTS.items()
-        )
-        .group_by(GROUP)
-        .agg(
-            pl.len().cast(pl.Int64).alias("n_pings"),
-            *(pl.col(name).sum().cast(pl.Int64) for name in OUTLINE_COUNTS.values()),
-        )
+            _INT64_1.alias("n_pings"),
+            *(
+                (pl.col(_within(each)).cast(pl.Int64) if each < resolution else _INT64_1).alias(
+                    name
+                )
+                for each, name in OUTLINE_COUNTS.items()
+            ),
+        ),
+        GROUP,
     )
-
-
-def _lies_within(coarser: int, resolution: int) -> pl.Expr:
-    """Return whether a fix lies in the hexagon of its cell's parent."""
-    if coarser >= resolution:
-        return pl.lit(value=True)
-    parent = polars_h3.cell_to_parent(pl.col("h3_cell"), coarser).cast(pl.UInt64)
-    return cell_of("lon_deg", "lat_deg", coarser).eq(parent)
 
 
 def add_up(pieces: pl.LazyFrame, fixes: pl.LazyFrame) -> pl.LazyFrame:
     """Return the sums of `SUMS` and `OUTLINE_COUNTS` per vehicle, class, cell and window."""
-    by_sort = pieces.group_by(_PIECE_GROUP).agg(pl.col("distance_mm", "time_ms", "n_legs").sum())
+    by_sort = _neighbours_added_up(pieces, _PIECE_GROUP)
     return (
         pl.concat([by_sort.select(*GROUP, *_sums_by_sort()), fixes], how="diagonal")
         .group_by(GROUP)
@@ -219,77 +285,19 @@ def add_up(pieces: pl.LazyFrame, fixes: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def joined_chains(gap_ms: np.ndarray, run: np.ndarray, *, at_least_ms: int) -> np.ndarray:
-    """Return which successive legs are joined, so that each joined one is long enough.
+def _neighbours_added_up(rows: pl.LazyFrame, group: Sequence[str]) -> pl.LazyFrame:
+    """Return the sums of neighbouring rows of one group; the same group may come again.
 
-    Parameters
-    ----------
-    gap_ms
-        Gaps of legs in order. [ms]
-    run
-        Legs are joined only within one run; equal numbers stand together.
-    at_least_ms
-        A leg this long stands alone. [ms]
-
-    Returns
-    -------
-    numpy.ndarray
-        Per leg: the number from 1 of the joined leg that it belongs to, 0 if it stands alone, -1
-        if its whole run is too short.
-
-    Notes
-    -----
-    Legs are taken up until the sum is long enough. What is left at the end of a run goes to the
-    joined leg before it.
+    A vehicle's rows stand in order of time, so this leaves few rows to be grouped, and costs little
+    itself: the difference of running totals where a run of rows ends.
     """
-    member = np.zeros(len(gap_ms), dtype=np.int64)
-    number, total, current_run, open_from, previous = 0, 0, None, 0, 0
-    gaps, runs = gap_ms.tolist(), run.tolist()
-    for index in range(len(gaps) + 1):
-        ended = index == len(gaps) or runs[index] != current_run
-        if ended and total:
-            member[open_from:index] = previous or -1
-        if index == len(gaps):
-            break
-        if ended:
-            current_run, total, previous = runs[index], 0, 0
-        if total == 0:
-            open_from = index
-        total += gaps[index]
-        if total >= at_least_ms:
-            number += 1
-            member[open_from : index + 1] = previous = number
-            total = 0
-    return member
-
-
-def _chain(parameters: CongestionParameters) -> pl.Expr:
-    at_least_ms = round(parameters.path_min_gap_s * 1000)
-    path = pl.col("kind").eq("path").fill_null(value=False)
-    hour = pl.col("start_ms") // HOUR_MS
-    run = (~path | ~path.shift(1, fill_value=False) | hour.ne(hour.shift(1))).cum_sum()
-
-    def chains(columns: Sequence[pl.Series]) -> pl.Series:
-        is_path, runs, gaps = columns
-        members = np.zeros(len(is_path), dtype=np.int64)
-        mask = (
-            is_path.to_numpy()
-            & runs.is_in(_short_runs(is_path, runs, gaps, at_least_ms)).to_numpy()
-        )
-        members[mask] = joined_chains(
-            gaps.filter(pl.Series(mask)).to_numpy(),
-            runs.filter(pl.Series(mask)).to_numpy(),
-            at_least_ms=at_least_ms,
-        )
-        return pl.Series(members)
-
-    return pl.map_batches([path, run, pl.col("gap_ms")], chains, return_dtype=pl.Int64)
-
-
-def _short_runs(
-    is_path: pl.Series, runs: pl.Series, gaps: pl.Series, at_least_ms: int
-) -> pl.Series:
-    return runs.filter(is_path & (gaps < at_least_ms)).unique().implode()
+    sums = [name for name in rows.collect_schema().names() if name not in group]
+    differs = pl.any_horizontal(pl.col(name).ne(pl.col(name).shift(-1)) for name in group)
+    return (
+        rows.with_columns(pl.col(sums).cum_sum(), ends=differs.fill_null(value=True))
+        .filter("ends")
+        .select(*group, *(pl.col(name) - pl.col(name).shift(1, fill_value=0) for name in sums))
+    )
 
 
 def _chord_m() -> pl.Expr:
@@ -322,51 +330,45 @@ def _sort_of_time() -> pl.Expr:
     return pl.when(pl.col("kind") == "dwell").then(pl.lit(0, dtype=pl.Int8)).otherwise(moving)
 
 
-def _timed(parts: pl.LazyFrame) -> pl.LazyFrame:
-    """Return parts with the place of their time within the leg's."""
-    return parts.with_columns(
-        offset_ms=pl.col("part_start_ms") - pl.col("start_ms"),
-        part_ms=pl.col("part_end_ms") - pl.col("part_start_ms"),
+def _crossings(legs: pl.DataFrame, resolution: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, cell and first millisecond of each piece of legs that end in another cell."""
+    lon, lat, end_lon, end_lat, duration_ms = (
+        legs[name].to_numpy()
+        for name in ("start_lon_deg", "start_lat_deg", "end_lon_deg", "end_lat_deg", "duration_ms")
     )
-
-
-def _sampled(
-    parts: pl.LazyFrame, parameters: CongestionParameters, resolution: int
-) -> pl.LazyFrame:
-    """Return parts as pieces along their chord, each with the cell of its middle."""
-    step_m = parameters.edge_m(resolution) / parameters.samples_per_edge
-    whole_ms = pl.col("duration_ms")
-    n_pieces = (_chord_m() * pl.col("part_ms") / whole_ms / step_m).ceil().cast(pl.Int64)
     # The short way round, also where a leg crosses the 180th meridian.
-    east = (pl.col("end_lon_deg") - pl.col("start_lon_deg") + 540) % 360 - 180
-    north = pl.col("end_lat_deg") - pl.col("start_lat_deg")
-    begin, step = pl.col("offset_ms") / whole_ms, pl.col("part_ms") / whole_ms / pl.col("n_pieces")
-    middle = pl.col("piece") + 0.5
-    lon = (pl.col("lon_deg") + middle * pl.col("lon_step_deg") + 180) % 360 - 180
-    return (
-        _timed(parts)
-        .with_columns(n_pieces=n_pieces.clip(lower_bound=1))
-        .select(
-            *(name for name in _PIECE_GROUP if name != "h3_cell"),
-            *("distance_mm", "duration_ms", "offset_ms", "part_ms", "n_pieces"),
-            lon_deg=pl.col("start_lon_deg") + begin * east,
-            lat_deg=pl.col("start_lat_deg") + begin * north,
-            lon_step_deg=east * step,
-            lat_step_deg=north * step,
-            piece=pl.int_ranges(0, pl.col("n_pieces")),
-        )
-        .explode("piece")
-        .with_columns(lon_deg=lon, lat_deg=pl.col("lat_deg") + middle * pl.col("lat_step_deg"))
-        .with_columns(h3_cell=cell_of("lon_deg", "lat_deg", resolution))
+    chords = Chords(lon, lat, (end_lon - lon + 540) % 360 - 180, end_lat - lat, duration_ms)
+    return pieces_of(
+        chords,
+        legs["start_cell"].to_numpy(),
+        legs["end_cell"].to_numpy(),
+        resolution=resolution,
+        outlines=known_outlines(),
     )
+
+
+def _cut_into(
+    legs: pl.DataFrame,
+    n_pieces: np.ndarray,
+    across: np.ndarray,
+    cell: np.ndarray,
+    from_ms: np.ndarray,
+) -> pl.DataFrame:
+    """Return legs cut into so many pieces; those across begin in these cells at these times."""
+    row = np.repeat(np.arange(legs.height), n_pieces)
+    pieces = legs.select(_PIECE_COLUMNS)[row]
+    cells, begins = pieces["start_cell"].to_numpy(writable=True), np.zeros(row.size, dtype=np.int64)
+    cells[across[row]], begins[across[row]] = cell, from_ms
+    ends = pieces["duration_ms"].to_numpy(writable=True)
+    follows = np.flatnonzero(row[1:] == row[:-1])
+    ends[follows] = begins[follows + 1]
+    return pieces.drop("start_cell").with_columns(h3_cell=cells, from_ms=begins, to_ms=ends)
 
 
 def _shares() -> list[pl.Expr]:
     """Return what of its leg's distance, time and count each piece gets."""
-    part, piece, n_pieces = pl.col("part_ms"), pl.col("piece"), pl.col("n_pieces")
+    from_ms, to_ms = pl.col("from_ms"), pl.col("to_ms")
     whole_ms, distance_mm = pl.col("duration_ms"), pl.col("distance_mm")
-    from_ms = pl.col("offset_ms") + part * piece // n_pieces
-    to_ms = pl.col("offset_ms") + part * (piece + 1) // n_pieces
     middle_ms = whole_ms // 2
     holds_middle = (from_ms <= middle_ms) & (middle_ms < to_ms) & (pl.col("sort_of_time") > 0)
     return [

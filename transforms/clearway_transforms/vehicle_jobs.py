@@ -60,7 +60,7 @@ def vehicle_travel_of(
     end = start + timedelta(days=1)
     counts: Counts = Counter()
     fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
-    paired = trips.pair_fixes(fixes.lazy(), parameters).collect()
+    paired = travel.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
     of_day = paired.filter(pl.col("observed_at").is_between(start, end, closed="left"))
     counts[day, "fixes", "kept"] += of_day.height
     _count(counts, day, "pairs", of_day["kind"])
@@ -72,7 +72,7 @@ def vehicle_travel_of(
         _window_number(start.timestamp()), _window_number(end.timestamp()), closed="left"
     )
     sums = travel.add_up(
-        travel.allocate(legs.lazy(), parameters, resolution).filter(in_day),
+        travel.allocate(legs.lazy(), resolution).filter(in_day),
         travel.count_fixes(paired.lazy(), resolution).filter(in_day),
     )
     return _named(sums, paired.lazy()).collect(), counts
