@@ -20,7 +20,7 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_serving import export, export_windows
 from clearway_serving.published import Product, PublishedTables
-from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.release import LADDER, release_parameters
 
 FORMATS = ("parquet", "csv", "geojson")
 
@@ -368,9 +368,14 @@ def _release_rules(table: str) -> dict[str, object] | None:
     """Return the thresholds of the release gate that the table passed; None if it needs none."""
     if "n_vehicles" not in LAKE_CONTRACTS[table].columns:
         return None
-    rules = congestion_parameters()
+    rules = release_parameters()
     return {
-        "min_vehicles": rules.public_min_vehicles,
-        "min_providers_where_there_are_as_many": rules.public_min_providers,
-        "max_share_of_one_vehicle": rules.public_max_vehicle_share,
+        "min_vehicles": rules.min_vehicles,
+        "min_providers_where_there_are_as_many": rules.min_providers,
+        "max_share_of_one_vehicle": rules.max_vehicle_share,
+        "closed_hours_before_release": rules.closed_hours,
+        "public_products": [
+            {"resolution": resolution, "window_minutes": minutes} for resolution, minutes in LADDER
+        ],
+        "counts": "rounded down to 1, 2 or 5 times a power of ten",
     }

@@ -13,6 +13,7 @@ from threading import Lock
 
 import polars as pl
 
+from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError
 from clearway_core.lake import Lake
 
@@ -22,9 +23,6 @@ _FRAMES_KEPT = 8
 DAYS_SHOWN = 31
 """Days that the pages reach back from the newest. It bounds the memory of a frame: 2,000 cells at
 15 minutes make 6 million rows in a month, about 0.9 GB; exports hold every day."""
-
-_GATED_TABLES = frozenset({"congestion", "cell_speed", "cell_emissions"})
-"""Tables made from vehicles' traces: their rows pass the release gate. Air tables hold none."""
 
 _DAYS = ("window_date", "hour_date")
 
@@ -75,7 +73,7 @@ class PublishedTables:
         return quality.passed_version(self.lake, table)
 
     def products(self, table: str) -> tuple[Product, ...]:
-        """Return what was built of a table by cell and window, the newest first."""
+        """Return what may be shown of a table by cell and window, the newest build first."""
         built = self.lake.table(table).partition_times()
         if built.is_empty():
             return ()
@@ -84,9 +82,13 @@ class PublishedTables:
             .agg(pl.col("written_at").max())
             .sort("written_at", "resolution", "window_minutes", descending=True)
         )
+        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
+
+        laddered = not self.internal and table in transforms.LADDER_TABLES
         return tuple(
             Product(resolution=resolution, window_minutes=window_minutes)
             for resolution, window_minutes, _ in newest.iter_rows()
+            if not laddered or (resolution, window_minutes) in transforms.LADDER
         )
 
     def frame(self, table: str, product: Product | None = None) -> pl.DataFrame:
@@ -128,12 +130,18 @@ class PublishedTables:
         return rows.filter(pl.col(day) > newest - timedelta(days=DAYS_SHOWN)).collect()
 
     def _scan(self, table: str, version: int, product: Product | None) -> pl.LazyFrame:
-        if self.internal or table not in _GATED_TABLES:
+        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
+
+        if self.internal or not transforms.gated(LAKE_CONTRACTS[table]):
             return self._ungated(table, version, product)
-        if product is None:
-            message = f"{table} is released by resolution and window, neither was given"
-            raise ValueError(message)
-        return self._released(table, version, product)
+        rows: pl.LazyFrame = transforms.released(
+            self.lake,
+            table,
+            resolution=None if product is None else product.resolution,
+            window_minutes=None if product is None else product.window_minutes,
+            version=version,
+        )
+        return rows
 
     def _ungated(self, table: str, version: int, product: Product | None) -> pl.LazyFrame:
         partitions: list[tuple[str, str, object]] = []
@@ -143,15 +151,3 @@ class PublishedTables:
                 ("window_minutes", "=", product.window_minutes),
             ]
         return self.lake.table(table).scan(partitions, version=version)
-
-    def _released(self, table: str, version: int, product: Product) -> pl.LazyFrame:
-        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
-
-        rows: pl.LazyFrame = transforms.released(
-            self.lake,
-            table,
-            resolution=product.resolution,
-            window_minutes=product.window_minutes,
-            version=version,
-        )
-        return rows

@@ -20,6 +20,7 @@ FEW_VEHICLES_CELL = CELLS[3]
 DOMINATED_CELL = CELLS[5]
 """Enough vehicles, but one of them drove nine tenths of the time."""
 FEW = 4
+LEAST = 10
 FIRST_WINDOW = datetime(2026, 1, 14, 23, 30, tzinfo=UTC)
 """06:30 on 15 January in Bangkok."""
 N_WINDOWS = 8
@@ -95,6 +96,18 @@ def sums(congestion: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def released(congestion: pl.DataFrame) -> pl.DataFrame:
+    """Return `released_travel` of the same cells and windows: what the gate would let through."""
+    passing = (pl.col("n_vehicles") >= LEAST) & (
+        pl.col("top_vehicle_ms") <= pl.col("duration_ms") * 0.5
+    )
+    return (
+        sums(congestion)
+        .filter(passing)
+        .with_columns(release_day=pl.col("window_date"), time_zone=pl.lit("UTC"))
+    )
+
+
 def free_flow() -> pl.DataFrame:
     """Return rows of `free_flow` of the same cells."""
     return (
@@ -167,6 +180,7 @@ def fill(lake: Lake) -> Lake:
     congestion = rows()
     lake.table("congestion").append(congestion)
     lake.table("cell_travel").append(sums(congestion))
+    lake.table("released_travel").append(released(congestion))
     lake.table("air_hourly").append(air_rows())
     passed(lake, "congestion")
     passed(lake, "air_hourly")

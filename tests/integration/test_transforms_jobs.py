@@ -283,7 +283,7 @@ def test_an_old_version_is_released_as_it_was(tmp_path):
     jobs.build_congestion(lake)
     assert_frame_equal(released(lake, version=version), before)
     with pytest.raises(InsufficientData, match="at version"):
-        released(lake, resolution=7, version=version)
+        released(lake, window_minutes=1440, version=version)
 
 
 def test_raw_tables_do_not_pass_through_the_gate(tmp_path):

@@ -11,7 +11,7 @@ from doubles import transforms_pings as pings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import cells, chains, congestion, release, speed, tables, travel, trips
+from clearway_transforms import cells, chains, congestion, speed, tables, travel, trips
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
@@ -177,31 +177,6 @@ def test_indices_stay_in_their_bounds(observed, free):
     assert delay is None or delay >= 0
     if observed and free and observed < free:
         assert index == 1 or tti == pytest.approx(1 / (1 - index), rel=1e-6)
-
-
-@FEW
-@given(
-    counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), min_size=1, max_size=20),
-    least=st.integers(3, 12),
-    n_providers=st.integers(1, 5),
-)
-def test_the_gate_never_lets_a_small_count_through(counts, least, n_providers):
-    rows = pl.LazyFrame(
-        {
-            "n_vehicles": [vehicles for vehicles, _ in counts],
-            "n_providers": [min(providers, vehicles) for vehicles, providers in counts],
-            "vehicle_class": ["all" if number % 3 else "taxi" for number in range(len(counts))],
-        }
-    )
-    several = n_providers >= PARAMETERS.public_min_providers
-    rule = release.ReleaseRule(
-        min_vehicles=least, min_providers=2 if several else 1, max_vehicle_share=0.5
-    )
-    passed = release.release(rows, rule).collect()
-    assert passed["n_vehicles"].min() is None or passed["n_vehicles"].min() >= least
-    assert passed.filter(pl.col("vehicle_class") != "all").is_empty()
-    if several:
-        assert passed["n_providers"].min() is None or passed["n_providers"].min() >= 2
 
 
 @FEW

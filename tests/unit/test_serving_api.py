@@ -70,7 +70,7 @@ def test_values_refer_to_cells_and_windows(client: Client) -> None:
         start = serving_lake.FIRST_WINDOW + timedelta(minutes=15 * day["values"]["window"][n])
         (row,) = rows.filter(pl.col("h3_cell") == cell, pl.col("window_start") == start).to_dicts()
         assert day["values"]["space_mean_kmh"][n] == pytest.approx(row["space_mean_kmh"], abs=1e-3)
-        assert day["values"]["n_vehicles"][n] == row["n_vehicles"]
+        assert day["values"]["n_vehicles"][n] == 10 * (1 + (row["n_vehicles"] >= 20))
 
 
 @pytest.mark.parametrize("cell", [FEW, DOMINATED])
@@ -101,8 +101,9 @@ def test_city_figures_weigh_cells_by_their_fixes(client: Client) -> None:
     time_spent = sum(shown["n_pings"])
     free_time = sum(n / tti for n, tti in shown.select("n_pings", "tti").iter_rows())
     distance = sum(n * v for n, v in shown.select("n_pings", "space_mean_kmh").iter_rows())
-    assert day["city"]["tti"][0] == pytest.approx(time_spent / free_time, abs=1e-3)
-    assert day["city"]["space_mean_kmh"][0] == pytest.approx(distance / time_spent, abs=1e-3)
+    # Public counts are rounded down, so the weights are not quite those of the fixes.
+    assert day["city"]["tti"][0] == pytest.approx(time_spent / free_time, rel=1e-3)
+    assert day["city"]["space_mean_kmh"][0] == pytest.approx(distance / time_spent, rel=1e-3)
     assert day["city"]["n_cells"][0] == shown.height
 
 
@@ -174,14 +175,18 @@ def test_a_rebuilt_table_is_shown_without_a_restart(tmp_path: Path) -> None:
     client = Client(create_app(lake))
     params = {**DAY, "date": "2026-01-14"}
     before = client.get("/api/congestion", params=params).json()
-    faster = serving_lake.rows().with_columns(pl.col("space_mean_kmh", "interval_high_kmh") + 1)
-    lake.table("congestion").replace(faster, {"resolution": [9]})
+    freer = serving_lake.rows().with_columns(
+        pl.col("space_mean_kmh", "interval_high_kmh") + 1, pl.col("free_flow_kmh") * 2
+    )
+    lake.table("congestion").replace(freer, {"resolution": [9]})
     serving_lake.passed(lake, "congestion")
 
     after = client.get("/api/congestion", params=params).json()
 
-    gain = after["values"]["space_mean_kmh"][0] - before["values"]["space_mean_kmh"][0]
-    assert gain == pytest.approx(1.0)
+    assert after["values"]["tti"][0] == pytest.approx(2 * before["values"]["tti"][0], rel=1e-3)
+    assert after["values"]["space_mean_kmh"] == before["values"]["space_mean_kmh"], (
+        "what was observed is public as on the day of release"
+    )
 
 
 def test_the_pages_reach_back_one_month_and_no_further(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ import polars as pl
 import pytest
 from doubles import transforms_pings as pings
 
-from clearway_core.errors import UsageError
 from clearway_core.geo import cell_at, disk, parent_of
-from clearway_transforms import cells, congestion, release
+from clearway_transforms import cells, congestion
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.travel import OUTLINE_COUNTS, SUMS
 
@@ -233,14 +232,3 @@ def test_single_vehicles_say_nothing_about_free_flow_unless_there_is_nothing_els
     hour = timedelta(hours=1)
     found = ladder(windows(CELL, [30.0] * 20, step=hour, n_vehicles=1))
     assert found["free_flow_method"].to_list() == ["city_p85"]
-
-
-def test_a_gate_below_three_vehicles_is_refused():
-    with pytest.raises(UsageError, match="at least 3"):
-        release.ReleaseRule(min_vehicles=2, min_providers=1, max_vehicle_share=0.5)
-
-
-@pytest.mark.parametrize(("n_providers", "expected"), [(0, 1), (1, 1), (2, 2), (7, 2)])
-def test_the_provider_rule_applies_from_two_providers_on(n_providers, expected):
-    rule = release.public_rule(PARAMETERS, n_providers=n_providers)
-    assert (rule.min_vehicles, rule.min_providers) == (10, expected)

@@ -13,7 +13,7 @@ from clearway_core.city import City
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_transforms import cells, clean, near_roads, release, tables, trips
+from clearway_transforms import cells, clean, near_roads, release_jobs, tables, trips
 from clearway_transforms.cell_jobs import build_cells
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.product import BASE_RESOLUTION, Product
@@ -49,7 +49,7 @@ class CongestionAccount:
     city_mean_kmh
         Space-mean speed of all of them; None without any. [km/h]
     n_releasable, n_suppressed
-        Rows of class 'all' that pass and that do not pass the public release gate.
+        Rows of class 'all' that are public, and that are not.
     """
 
     resolution: int
@@ -87,7 +87,7 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
     lake
         Holds ``gps_pings``; gets ``cleaning_counts``, ``vehicle_travel``, ``cell_travel``,
         ``cell_speed``, ``free_flow`` and ``congestion``. Rows of touched days are replaced, others
-        stay.
+        stay. Closed days get their rows of ``released_travel``, once.
     resolution
         H3 resolution, 7 to 10.
     window_minutes
@@ -119,6 +119,7 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
     counts = build_vehicle_travel(lake, product, days=days, progress=progress)
     written = product.days_touched(list(days))
     build_cells(lake, product, days=written, progress=progress)
+    release_jobs.settle_release(lake, city=city)
     return _account(lake, product, counts=counts, days=tuple(days), written=written)
 
 
@@ -136,10 +137,10 @@ def _account(
     sums = product.scan(lake, "cell_travel", written).filter(
         pl.col("vehicle_class") == cells.ALL_CLASSES
     )
-    rule = release.public_rule(
-        congestion_parameters(), n_providers=tables.n_providers(lake).collect().item()
-    )
-    passed = release.release(sums, rule, cell_travel=sums).select(pl.len()).collect().item()
+    public = release_jobs.released_sums(
+        lake, resolution=product.resolution, window_minutes=product.window_minutes
+    ).filter(pl.col("window_date").is_in(list(written)))
+    passed = public.select(pl.len()).collect().item()
     totals = tables.totals(sums).collect().row(0, named=True)
     vehicles = tables.most_vehicles(product.scan_vehicles(lake, days)).collect().item()
     return CongestionAccount(

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from clearway_transforms.air_jobs import AirAccount, build_air
 from clearway_transforms.congestion_jobs import CongestionAccount, build_congestion
-from clearway_transforms.release_jobs import released
+from clearway_transforms.release import LADDER
+from clearway_transforms.release_jobs import LADDER_TABLES, gated, released, settle_release
 
-__all__ = ["AirAccount", "CongestionAccount", "build_air", "build_congestion", "released"]
+__all__ = [
+    "LADDER",
+    "LADDER_TABLES",
+    "AirAccount",
+    "CongestionAccount",
+    "build_air",
+    "build_congestion",
+    "gated",
+    "released",
+    "settle_release",
+]

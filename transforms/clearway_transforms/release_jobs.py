@@ -1,33 +1,92 @@
-"""What of the lake may leave the house."""
+"""What of the lake may leave the house, and the day on which that is settled."""
 
 from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from clearway_core.city import City
+from clearway_core.clock import Clock, SystemClock
+from clearway_core.contracts.field import Contract
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
-from clearway_transforms import cells, release, tables
+from clearway_transforms import cells, public_values, release, release_ladder, tables
 from clearway_transforms import congestion as indices
 from clearway_transforms import speed as speeds
 from clearway_transforms.cell_jobs import free_flow_rows, rolled_travel
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.product import Product, finished
+from clearway_transforms.product import BASE_RESOLUTION, Product, finished
 
-RELEASABLE = ("congestion", "cell_speed", "cell_emissions")
-"""Tables of cells and windows whose rows carry the counts that the gate needs."""
+LADDER_TABLES = ("congestion", "cell_speed", "cell_emissions")
+"""Tables of cells and windows whose rows are public as far as the ladder allows."""
 
 COMPUTABLE = ("congestion", "cell_speed")
 """Of those, the ones that this stage can compute where they were not built."""
+
+_KEY = ["resolution", "window_minutes", "h3_cell", "window_start"]
+
+_OBSERVED = (
+    "space_mean_kmh",
+    "interval_low_kmh",
+    "interval_high_kmh",
+    "n_vehicles",
+    "n_providers",
+    "n_pings",
+    "n_legs",
+    "quality",
+    "source_class",
+)
+"""Columns that are computed anew from the sums that were released."""
+
+
+def settle_release(
+    lake: Lake, *, city: City | None = None, clock: Clock | None = None
+) -> tuple[date, ...]:
+    """Settle what is public of each local day that is closed and not settled yet.
+
+    A day is settled once. What arrives later changes the internal tables, never the public rows:
+    the difference of two versions would show who came late.
+
+    Parameters
+    ----------
+    lake
+        Holds ``vehicle_travel`` of resolution 9 by 15 minutes; gets ``released_travel``.
+    city
+        Its clock says when days begin (else UTC).
+    clock
+        For which days are closed.
+
+    Returns
+    -------
+    tuple
+        The local days that were settled now.
+    """
+    zone = ZoneInfo("UTC") if city is None else city.time_zone
+    now = (clock or SystemClock()).now()
+    days = _open_days(lake, zone, now)
+    if not days:
+        return ()
+    rule = release.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    settled = pl.concat(_settled(lake, day, zone, rule) for day in days)
+    if not settled.is_empty():
+        lake.table("released_travel").append(settled)
+    return tuple(days)
+
+
+def gated(contract: Contract) -> bool:
+    """Return whether rows of a table rest on vehicles, so that they have to pass the gate."""
+    return "n_vehicles" in contract.columns
 
 
 def released(
     lake: Lake,
     table: str,
     *,
-    resolution: int,
-    window_minutes: int,
+    resolution: int | None = None,
+    window_minutes: int | None = None,
     version: int | None = None,
     city: City | None = None,
 ) -> pl.LazyFrame:
@@ -38,53 +97,172 @@ def released(
     lake
         The lake.
     table
-        ``congestion``, ``cell_speed`` or ``cell_emissions``.
+        A published table that rests on vehicles.
     resolution, window_minutes
-        Of the rows. The first two tables are computed from ``vehicle_travel`` where this was never
-        built, unless a version is asked for. [1], [min]
+        For ``congestion``, ``cell_speed`` and ``cell_emissions``: one product of
+        `clearway_transforms.release.LADDER`. The first two are computed from ``vehicle_travel``
+        where this was never built, unless a version is asked for. Of other tables, None is all.
+        [1], [min]
     version
         Delta version of the table, such as the newest that passed its quality gate; None is the
-        newest.
+        newest. Rows that it does not hold are absent.
     city
-        Its clock says when hours, days and nights begin, where rows are computed.
+        Its clock says when it is night, where free flow is computed.
 
     Returns
     -------
     polars.LazyFrame
-        Rows of the table, of class 'all' where it has classes, in the order of its key.
+        Rows of the table, of class 'all' where it has classes, in the order of its key. Counts are
+        rounded down. Speeds and counts of the three tables are those of the day of release.
 
     Raises
     ------
     UsageError
-        If the table does not pass through this gate.
+        If the table does not pass through this gate, or the product is not public.
     InsufficientData
         If there are no such rows to begin with.
     """
-    if table not in RELEASABLE:
-        message = f"the release gate knows {', '.join(RELEASABLE)}, got {table!r}"
+    contract = LAKE_CONTRACTS.get(table)
+    if contract is None or not gated(contract) or not (contract.published or table in COMPUTABLE):
+        names = ", ".join(sorted(n for n, c in LAKE_CONTRACTS.items() if gated(c) and c.published))
+        message = f"the release gate knows cell_speed, {names}, got {table!r}"
+        raise UsageError(message)
+    if table in LADDER_TABLES:
+        rows = _of_ladder(
+            lake, table, _public_product(resolution, window_minutes, city), version=version
+        )
+    else:
+        rows = _by_own_counts(lake, table, version=version)
+        for name, value in (("resolution", resolution), ("window_minutes", window_minutes)):
+            if value is not None and name in contract.columns:
+                rows = rows.filter(pl.col(name) == value)
+    return public_values.coarse(rows).sort(contract.key)
+
+
+def _public_product(
+    resolution: int | None, window_minutes: int | None, city: City | None
+) -> Product:
+    if resolution is None or window_minutes is None:
+        message = "resolution and window_minutes are needed, neither may be None"
         raise UsageError(message)
     product = Product(resolution=resolution, window_minutes=window_minutes, city=city)
+    if (resolution, window_minutes) not in release.LADDER:
+        public = ", ".join(f"{r} x {w} min" for r, w in release.LADDER)
+        message = (
+            f"public are {public}; {resolution} x {window_minutes} min is not: products that "
+            "cross can be subtracted from each other"
+        )
+        raise UsageError(message)
+    return product
+
+
+def _of_ladder(lake: Lake, table: str, product: Product, *, version: int | None) -> pl.LazyFrame:
+    settled = released_sums(
+        lake, resolution=product.resolution, window_minutes=product.window_minutes
+    )
+    speed = finished(speeds.cell_speed(settled, congestion_parameters()), "cell_speed", product)
     rows = product.scan(lake, table, version=version)
-    sums = product.scan(lake, "cell_travel")
-    if not tables.window_days(
-        lake.table("cell_travel"), resolution=resolution, window_minutes=window_minutes
-    ):
-        sums = _computed_sums(lake, product).lazy()
     if rows.head(1).collect().is_empty():
-        rows = _computed(lake, product, table, sums=sums, version=version)
-    n_providers = tables.n_providers(lake).collect().item()
-    rule = release.public_rule(congestion_parameters(), n_providers=n_providers)
-    return release.release(rows, rule, cell_travel=sums).sort(LAKE_CONTRACTS[table].key)
+        rows = _computed(lake, product, table, version=version)
+    return _as_released(table, rows, speed)
 
 
-def _computed_sums(lake: Lake, product: Product) -> pl.DataFrame:
-    rolled = rolled_travel(lake, product, congestion_parameters())
-    return finished(cells.cell_travel(rolled), "cell_travel", product).collect()
+def _by_own_counts(lake: Lake, table: str, *, version: int | None) -> pl.LazyFrame:
+    """Return the rows that pass by the counts that they carry themselves.
+
+    A row of one cell and quarter of an hour is the same cell-window as in ``congestion``, so it is
+    public only where that is.
+    """
+    rule = release.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    rows = release.release(lake.table(table).scan(version=version), rule)
+    if table == "anomalies":
+        base = released_sums(lake, resolution=BASE_RESOLUTION, window_minutes=15)
+        key = ["resolution", "h3_cell", "window_start"]
+        return rows.join(base, on=key, how="semi")
+    return rows
 
 
-def _computed(
-    lake: Lake, product: Product, table: str, *, sums: pl.LazyFrame, version: int | None
-) -> pl.LazyFrame:
+def released_sums(lake: Lake, *, resolution: int, window_minutes: int) -> pl.LazyFrame:
+    """Return the sums of the public cells and windows of a product, as on the day of release.
+
+    For this machine only: what is written elsewhere is rounded first.
+    """
+    conditions = [("resolution", "=", resolution), ("window_minutes", "=", window_minutes)]
+    return lake.table("released_travel").scan(conditions)
+
+
+def _as_released(table: str, rows: pl.LazyFrame, speed: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the public rows of a table, with the speeds and counts that were released."""
+    columns = list(LAKE_CONTRACTS[table].columns)
+    if table == "cell_emissions":
+        # Emissions follow from the speed; one whose speed has changed since is not public.
+        return rows.join(
+            speed.select(*_KEY, "space_mean_kmh"), on=[*_KEY, "space_mean_kmh"], how="semi"
+        )
+    rows = rows.filter(pl.col("vehicle_class") == cells.ALL_CLASSES)
+    joined = rows.drop(_OBSERVED).join(speed.select(*_KEY, *_OBSERVED), on=_KEY, validate="1:1")
+    if table == "cell_speed":
+        return joined.select(columns)
+    observed = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
+    return joined.with_columns(
+        tti=indices.travel_time_index(*observed),
+        congestion_index=indices.congestion_index(*observed),
+        delay_s_per_km=indices.delay_s_per_km(*observed),
+    ).select(columns)
+
+
+def _open_days(lake: Lake, zone: ZoneInfo, now: datetime) -> list[date]:
+    """Return the local days that are closed, built in full and not settled yet, by any clock."""
+    closed = now - timedelta(hours=release.release_parameters().closed_hours)
+    built = set(tables.window_days(lake.table("vehicle_travel"), resolution=9, window_minutes=15))
+    raw = set(lake.table("gps_pings").partition_values()["observed_date"].to_list())
+    before = (
+        lake.table("released_travel").scan().select("release_day", "time_zone").unique().collect()
+    )
+    taken = [_span(day, ZoneInfo(name)) for day, name in before.iter_rows()]
+    days = []
+    for day in sorted({day + timedelta(days=on) for day in built for on in (-1, 0, 1)}):
+        start, end = _span(day, zone)
+        dates = {start.date(), (end - timedelta(microseconds=1)).date()}
+        whole = dates & built and not (dates & raw) - built
+        if whole and end <= closed and not any(a < end and start < b for a, b in taken):
+            days.append(day)
+    return days
+
+
+def _span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return the instants at which a local day begins and ends."""
+    start, end = (
+        datetime.combine(each, time(), zone).astimezone(UTC)
+        for each in (day, day + timedelta(days=1))
+    )
+    return start, end
+
+
+def _settled(lake: Lake, day: date, zone: ZoneInfo, rule: release.ReleaseRule) -> pl.DataFrame:
+    """Return the rows of ``released_travel`` of one local day."""
+    start, end = _span(day, zone)
+    parameters = congestion_parameters()
+    base = Product(resolution=BASE_RESOLUTION, window_minutes=15).scan_vehicles(
+        lake, sorted({start.date(), (end - timedelta(microseconds=1)).date()})
+    )
+    of_day = cells.count_queues(base, parameters).filter(
+        pl.col("window_start").is_between(start, end, closed="left")
+    )
+    travel = release_ladder.of_all_classes(of_day, parameters.classes_apart).collect()
+    sums = release_ladder.public_travel(travel, rule, time_zone=zone.key)
+    columns = list(LAKE_CONTRACTS["released_travel"].columns)
+    parts = [
+        finished(rows.lazy(), "cell_travel", Product(resolution=each[0], window_minutes=each[1]))
+        .with_columns(release_day=pl.lit(day), time_zone=pl.lit(zone.key))
+        .collect()
+        .select(columns)
+        for each, rows in sums.items()
+    ]
+    return pl.concat(parts)
+
+
+def _computed(lake: Lake, product: Product, table: str, *, version: int | None) -> pl.LazyFrame:
     """Return the rows of a product that was never built."""
     parameters = congestion_parameters()
     travelled = not product.scan_vehicles(lake).head(1).collect().is_empty()
@@ -96,6 +274,8 @@ def _computed(
             f"{product.resolution} --window …`, then `clearway quality check {table}`"
         )
         raise InsufficientData(message)
+    rolled = rolled_travel(lake, product, parameters)
+    sums = finished(cells.cell_travel(rolled), "cell_travel", product).collect().lazy()
     speed = finished(speeds.cell_speed(sums, parameters), "cell_speed", product).collect()
     if table == "cell_speed":
         return speed.lazy()

@@ -37,6 +37,7 @@ from clearway_core.contracts.raw_tables import (
     QUARANTINE,
     RECEIVED_RANGES,
 )
+from clearway_core.contracts.release_tables import RELEASED_TRAVEL
 
 LAKE_CONTRACTS = {
     contract.name: contract
@@ -54,6 +55,7 @@ LAKE_CONTRACTS = {
         CELL_SPEED,
         FREE_FLOW,
         CONGESTION,
+        RELEASED_TRAVEL,
         PERIOD_TRAVEL,
         RELIABILITY,
         BOTTLENECKS,

@@ -1,0 +1,82 @@
+"""What the gate asks of a row, and how exactly a public row may speak."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearway_core.errors import UsageError
+from clearway_transforms import release
+from clearway_transforms.public_values import coarse, rounded_down
+
+RULE = release.public_rule(n_providers=1)
+
+
+def test_a_gate_below_three_vehicles_is_refused():
+    with pytest.raises(UsageError, match="at least 3"):
+        release.ReleaseRule(min_vehicles=2, min_providers=1, max_vehicle_share=0.5)
+
+
+@pytest.mark.parametrize(("n_providers", "expected"), [(0, 1), (1, 1), (2, 2), (7, 2)])
+def test_the_provider_rule_applies_from_two_providers_on(n_providers, expected):
+    rule = release.public_rule(n_providers=n_providers)
+    assert (rule.min_vehicles, rule.min_providers) == (10, expected)
+
+
+def test_the_steps_of_the_ladder_lie_within_each_other():
+    for (fine, short), (coarse_, long) in zip(release.LADDER, release.LADDER[1:], strict=False):
+        assert fine >= coarse_
+        assert long % short == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), min_size=1, max_size=20),
+    least=st.integers(3, 12),
+    n_providers=st.integers(1, 5),
+)
+def test_the_gate_never_lets_a_small_count_through(counts, least, n_providers):
+    rows = pl.LazyFrame(
+        {
+            "n_vehicles": [vehicles for vehicles, _ in counts],
+            "n_providers": [min(providers, vehicles) for vehicles, providers in counts],
+            "vehicle_class": ["all" if number % 3 else "taxi" for number in range(len(counts))],
+            "top_vehicle_share": [number % 5 / 4 for number in range(len(counts))],
+        }
+    )
+    rule = release.ReleaseRule(
+        min_vehicles=least, min_providers=min(n_providers, 2), max_vehicle_share=0.5
+    )
+    passed = release.release(rows, rule).collect()
+    assert passed["n_vehicles"].min() is None or passed["n_vehicles"].min() >= least
+    assert passed.filter(pl.col("vehicle_class") != "all").is_empty()
+    assert passed.filter(pl.col("top_vehicle_share") > 0.5).is_empty()
+    if n_providers > 1:
+        assert passed["n_providers"].min() is None or passed["n_providers"].min() >= 2
+
+
+def test_missing_counts_do_not_pass():
+    rows = pl.LazyFrame(
+        {"n_vehicles": [None, 20, 20], "n_providers": [1, 1, 1], "top_vehicle_share": [0, None, 0]},
+        schema_overrides={"n_vehicles": pl.Int64, "top_vehicle_share": pl.Float64},
+    )
+    assert release.release(rows, RULE).collect().height == 1
+
+
+def test_rows_that_do_not_say_how_much_one_vehicle_makes_up_are_refused():
+    rows = pl.LazyFrame({"n_vehicles": [20], "n_providers": [2]})
+    with pytest.raises(UsageError, match="top_vehicle_share"):
+        release.release(rows, RULE)
+
+
+def test_public_counts_are_rounded_down_to_one_two_or_five():
+    counts = {0: 0, 1: 1, 4: 2, 9: 5, 10: 10, 19: 10, 20: 20, 49: 20, 50: 50, 999: 500, 1000: 1000}
+    frame = pl.DataFrame({"n": list(counts)})
+    assert frame.select(n=rounded_down(pl.col("n")))["n"].to_list() == list(counts.values())
+
+
+def test_blended_speeds_are_no_part_of_public_rows():
+    rows = pl.LazyFrame({"n_vehicles": [12], "n_pings": [73], "blended_kmh": [31.5]})
+    assert coarse(rows).collect().row(0) == (10, 50, None)
