@@ -14,16 +14,15 @@ COUNTS = ("n_vehicles", "n_pings", "n_legs")
 
 BLENDED = ("blended_kmh", "blended_low_kmh", "blended_high_kmh", "shrink_weight", "prior_source")
 
-_STEPS = (1, 2, 5)
+_STEPS = tuple(step * 10**power for power in range(12) for step in (1, 2, 5))
 
 
 def rounded_down(count: pl.Expr) -> pl.Expr:
     """Return a count rounded down to 1, 2 or 5 times a power of ten; 0 stays 0."""
-    power = pl.lit(10).pow(count.clip(lower_bound=1).log10().floor()).cast(pl.Int64)
-    largest = pl.max_horizontal(
-        pl.when(step * power <= count).then(step * power) for step in _STEPS
-    )
-    return pl.when(count > 0).then(largest).otherwise(0).cast(pl.Int64)
+    largest = pl.lit(0, dtype=pl.Int64)
+    for step in _STEPS:
+        largest = pl.when(count >= step).then(pl.lit(step, dtype=pl.Int64)).otherwise(largest)
+    return pl.when(count.is_not_null()).then(largest)
 
 
 def coarse(rows: pl.LazyFrame) -> pl.LazyFrame:
