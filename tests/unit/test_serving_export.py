@@ -137,7 +137,7 @@ def test_every_internal_table_is_refused_in_public(lake: Lake, tmp_path: Path) -
 
     assert {"gps_pings", "vehicle_travel", "quarantine", "dead_letters"} <= set(refused)
     assert set(LAKE_CONTRACTS) - set(refused) == {
-        "congestion", "reliability", "bottlenecks", "anomalies", "air_hourly",
+        "congestion", "reliability", "bottlenecks", "anomalies", "forecasts", "air_hourly",
         "cell_emissions", "charge_proposals",
     }  # fmt: skip
     assert not (tmp_path / "x.parquet").exists() or "gps_pings" in refused

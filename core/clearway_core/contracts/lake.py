@@ -22,6 +22,7 @@ from clearway_core.contracts.derived_tables import (
     FREE_FLOW,
     VEHICLE_TRAVEL,
 )
+from clearway_core.contracts.forecast_tables import FORECASTS
 from clearway_core.contracts.period_tables import (
     ANOMALIES,
     BOTTLENECKS,
@@ -63,6 +64,7 @@ LAKE_CONTRACTS = {
         VEHICLE_CORRIDOR_TRAVEL,
         CORRIDOR_TRAVEL,
         CORRIDOR_TIMES,
+        FORECASTS,
         AIR_HOURLY,
         CELL_EMISSIONS,
         CHARGE_PROPOSALS,
