@@ -217,8 +217,8 @@ def _corridors(plan: Plan) -> list[dict[str, object]]:
             spoke = number * 2 * SPOKES_BY_RING[ring - 1] // 12
             crossings.append(plan.crossings.get(f"r{ring}s{spoke}"))
         line = [list(lon_lat_deg(*point, 5)) for point in crossings if point is not None]
-        features.append(_feature("LineString", line, name=f"{name} Avenue, inbound"))
-        features.append(_feature("LineString", line[::-1], name=f"{name} Avenue, outbound"))
+        for direction, way in (("inbound", line), ("outbound", line[::-1])):
+            features.append(_feature("LineString", way, name=f"{name} Avenue", direction=direction))
     return features
 
 

@@ -199,7 +199,12 @@ def _with_free_flow(
     )
     sums = lake.table("corridor_travel").scan([("window_date", "in", look_back)])
     found = corridor_times.free_flow(
-        windows.filter(same_line), sums, congestion_parameters(), time_zone=time_zone
+        windows.filter(same_line),
+        sums,
+        segments,
+        congestion_parameters(),
+        min_length_share=corridor_parameters().min_length_share,
+        time_zone=time_zone,
     )
     return corridor_times.with_free_flow(times.lazy(), found)
 

@@ -15,7 +15,7 @@ import polars as pl
 from clearway_core.city import City
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress
-from clearway_transforms import clean, tables, travel, trips
+from clearway_transforms import clean, corridor_jobs, tables, travel, trips
 from clearway_transforms.near_roads import Roads, count_near_roads, read_roads
 from clearway_transforms.parameters import CongestionParameters, congestion_parameters
 from clearway_transforms.product import Product, replace
@@ -56,17 +56,46 @@ def vehicle_travel_of(
         Rows of ``vehicle_travel`` but for its constant columns, and the counts of the day's own
         fixes and of the pairs that end on it.
     """
+    paired, counts = located_pairs(
+        raw, parameters, day=day, resolution=resolution, city=city, roads=roads
+    )
+    return travel_in_cells(paired, parameters, day=day, resolution=resolution), counts
+
+
+def located_pairs(
+    raw: pl.DataFrame,
+    parameters: CongestionParameters,
+    *,
+    day: date,
+    resolution: int,
+    city: City | None = None,
+    roads: Roads | None = None,
+) -> tuple[pl.DataFrame, Counts]:
+    """Return the clean fixes of some vehicles, each with the leg that ends at it, and counts.
+
+    Arguments and counts are those of `vehicle_travel_of`.
+    """
     start = tables.day_start(day)
-    end = start + timedelta(days=1)
     counts: Counts = Counter()
     fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
     paired = travel.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
-    of_day = paired.filter(pl.col("observed_at").is_between(start, end, closed="left"))
+    of_day = paired.filter(
+        pl.col("observed_at").is_between(start, start + timedelta(days=1), closed="left")
+    )
     counts[day, "fixes", "kept"] += of_day.height
     _count(counts, day, "pairs", of_day["kind"])
     if roads is not None:
         for (place, provider), number in count_near_roads(of_day, roads, parameters).items():
             counts[day, place, provider] += number
+    return paired, counts
+
+
+def travel_in_cells(
+    paired: pl.DataFrame, parameters: CongestionParameters, *, day: date, resolution: int
+) -> pl.DataFrame:
+    """Return rows of ``vehicle_travel`` but for its constant columns, from `located_pairs`."""
+    start = tables.day_start(day)
+    end = start + timedelta(days=1)
     legs = travel.counted_legs(paired.lazy(), parameters, resolution).collect()
     in_day = pl.col("window").is_between(
         _window_number(start.timestamp()), _window_number(end.timestamp()), closed="left"
@@ -75,7 +104,7 @@ def vehicle_travel_of(
         travel.allocate(legs.lazy(), resolution).filter(in_day),
         travel.count_fixes(paired.lazy(), resolution).filter(in_day),
     )
-    return _named(sums, paired.lazy()).collect(), counts
+    return _named(sums, paired.lazy()).collect()
 
 
 def _clean(
@@ -140,13 +169,13 @@ def build_vehicle_travel(
     """Write ``vehicle_travel`` and ``cleaning_counts`` day by day; return the counts."""
     parameters = congestion_parameters()
     base = Product(resolution=product.base, window_minutes=travel.BASE_WINDOW_MINUTES)
-    roads = read_roads(product.city)
+    roads, lines = read_roads(product.city), corridor_jobs.corridor_index(product.city)
     counts: Counts = Counter()
     total, done = sum(map(len, days.values())), 0
     for day, buckets in days.items():
-        parts = []
+        parts, along = [], []
         for bucket in buckets:
-            rows, found = vehicle_travel_of(
+            paired, found = located_pairs(
                 tables.scan_pings(lake, day, bucket).collect(),
                 parameters,
                 day=day,
@@ -154,10 +183,12 @@ def build_vehicle_travel(
                 city=product.city,
                 roads=roads,
             )
-            parts.append(rows)
+            parts.append(travel_in_cells(paired, parameters, day=day, resolution=base.resolution))
+            along.append(corridor_jobs.vehicle_corridor_travel_of(paired, lines, day))
             counts.update(found)
             done += 1
             progress(done, total, f"{day}")
         replace(lake, "vehicle_travel", pl.concat(parts).lazy(), product=base, days=[day])
+        corridor_jobs.write_vehicle_travel(lake, along, lines, day)
     lake.table("cleaning_counts").replace(tables.count_rows(counts), {"observed_date": list(days)})
     return counts
