@@ -20,6 +20,7 @@ COMMAND_MODULES = (
     "zone",
     "charge",
     "export",
+    "report",
     "serve",
     "airflow",
     "doctor",

@@ -45,6 +45,11 @@ class DataDir:
         return self.root / "quality"
 
     @property
+    def reports(self) -> Path:
+        """Monthly reports, by kind and month; each revision is frozen."""
+        return self.root / "reports"
+
+    @property
     def city(self) -> Path:
         """The city pack that this installation works for, if one was chosen."""
         return self.root / "city"

@@ -78,6 +78,22 @@ def month_of(text: str) -> Month:
     return Month(int(match[1]), int(match[2]))
 
 
+def day_group(day_type: pl.Expr, period: pl.Expr | None = None) -> pl.Expr:
+    """Return which days a day belongs to: workday, weekend or holiday; 'all' overnight.
+
+    Parameters
+    ----------
+    day_type, period
+        Of ``period_travel``; without a period it is the day as such.
+    """
+    group = (
+        pl.when(day_type.is_in(["workday", "holiday"])).then(day_type).otherwise(pl.lit("weekend"))
+    )
+    if period is None:
+        return group
+    return pl.when(period == "overnight").then(pl.lit("all")).otherwise(group)
+
+
 def city_by_period(period_travel: pl.LazyFrame, released: pl.LazyFrame) -> pl.LazyFrame:
     """Return speed and travel time index of the whole city per kind of day and period.
 
@@ -96,14 +112,7 @@ def city_by_period(period_travel: pl.LazyFrame, released: pl.LazyFrame) -> pl.La
         over the time at free flow), ``n_cells``, ``n_days`` and ``n_vehicles`` (most of one cell
         and day).
     """
-    day_type = pl.col("day_type")
-    group = (
-        pl.when(pl.col("period") == "overnight")
-        .then(pl.lit("all"))
-        .when(day_type.is_in(["workday", "holiday"]))
-        .then(day_type)
-        .otherwise(pl.lit("weekend"))
-    )
+    group = day_group(pl.col("day_type"), pl.col("period"))
     key = ["h3_cell", "period", "day_group"]
     shown = released.filter(pl.col("free_flow_kmh") > 0).select(*key, "free_flow_kmh")
     cells = (

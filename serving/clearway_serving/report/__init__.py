@@ -1,0 +1,1 @@
+"""The monthly congestion report: figures, pages, maps, workbook, and revisions that stay."""

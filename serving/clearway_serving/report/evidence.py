@@ -1,0 +1,176 @@
+"""What a month's figures rest on: corridors by day, days with data, positions left out, gates."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from clearway_core.city import City
+from clearway_core.contracts.corridor_tables import WINDOW
+from clearway_serving.report.sources import Sources
+from clearway_transforms import report_jobs
+from clearway_transforms.clean import RULES
+from clearway_transforms.month import Month, corridor_month, day_group
+from clearway_transforms.verdict import comparison_parameters
+
+_HOUR_MINUTES = 60
+
+
+def corridors(
+    sources: Sources, month: Month, days: pl.DataFrame, *, time_zone: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the month's corridor times by day and period as published, and the month's means.
+
+    Parameters
+    ----------
+    sources
+        Where tables are read.
+    month
+        Which one.
+    days
+        Its local days with data and their kind.
+    time_zone
+        IANA name of the city's clock.
+    """
+    published = sources.public("corridor_times").filter(
+        pl.col("local_date").is_between(month.first, month.last)
+    )
+    of_periods = published.filter(pl.col("period") != WINDOW)
+    hours = published.filter(
+        (pl.col("period") == WINDOW) & (pl.col("window_minutes") == _HOUR_MINUTES)
+    )
+    group = days.select("local_date", "day_type").lazy()
+    kind = day_group(pl.col("day_type"), pl.col("period"))
+    grouped = (
+        of_periods.lazy()
+        .join(group, on="local_date", how="inner", validate="m:1")
+        .with_columns(day_group=kind)
+    )
+    placed = report_jobs.with_period(hours.lazy(), days, time_zone=time_zone)
+    by_month = corridor_month(grouped, placed, comparison_parameters()).collect()
+    key = ["corridor", "direction", "local_date", "period"]
+    return of_periods.drop("vehicle_class").sort(key), by_month
+
+
+def days(sources: Sources, days: pl.DataFrame, city: City | None) -> pl.DataFrame:
+    """Return the days with data: kind, tags, and how many of the cells' windows are published."""
+    public, candidates = _congestion(sources, days, city)
+    counted = (
+        candidates.join(public, on="local_date", how="left", validate="1:1")
+        .with_columns(pl.col("n_published").fill_null(0))
+        .with_columns(n_withheld=pl.col("n_rows") - pl.col("n_published"))
+        .drop("n_rows")
+    )
+    return (
+        days.select("local_date", "day_type", "day_tags")
+        .join(counted, on="local_date", how="left", validate="1:1")
+        .sort("local_date")
+    )
+
+
+def cleaning(sources: Sources, month: Month) -> pl.DataFrame:
+    """Return the positions of the month's UTC days: read, kept, left out by each rule."""
+    counted = (
+        sources.kept("cleaning_counts")
+        .filter(pl.col("observed_date").is_between(month.first, month.last))
+        .filter(pl.col("subject").is_in(["fixes", "left_out"]))
+        .group_by("subject", "name")
+        .agg(pl.col("n").sum())
+        .collect()
+    )
+    found = {(subject, name): n for subject, name, n in counted.iter_rows()}
+    read = found.get(("fixes", "read"), 0)
+    rows = [("read", read), ("kept", found.get(("fixes", "kept"), 0))]
+    rows += [(rule, found.get(("left_out", rule), 0)) for rule in RULES]
+    return pl.DataFrame(
+        [(rule, n, n / read if read else None) for rule, n in rows],
+        schema={"rule": pl.String, "n": pl.Int64, "share": pl.Float64},
+        orient="row",
+    )
+
+
+def suppression(
+    sources: Sources, published: dict[str, pl.DataFrame], month: Month, resolution: int
+) -> pl.DataFrame:
+    """Return how many rows of each table are published and withheld.
+
+    Parameters
+    ----------
+    sources
+        Where tables are read.
+    published
+        The month's published rows by table, and the days, which hold the counts of ``congestion``.
+    month, resolution
+        Of the rows.
+    """
+    days = published["days"]
+    rows = [("congestion", days["n_published"].sum(), days["n_withheld"].sum())]
+    for table in ("reliability", "corridor_times", "bottlenecks", "anomalies"):
+        n_published = published[table].height
+        n_all = _count(sources, table, month, resolution)
+        rows.append((table, n_published, max(0, n_all - n_published)))
+    frame = pl.DataFrame(
+        rows,
+        schema={"table": pl.String, "n_published": pl.Int64, "n_withheld": pl.Int64},
+        orient="row",
+    )
+    total = pl.col("n_published") + pl.col("n_withheld")
+    share = pl.when(total > 0).then(pl.col("n_withheld") / total)
+    return frame.with_columns(withheld_share=share)
+
+
+def _count(sources: Sources, table: str, month: Month, resolution: int) -> int:
+    rows = sources.candidates(table)
+    names = rows.collect_schema().names()
+    if "resolution" in names:
+        rows = rows.filter(pl.col("resolution") == resolution)
+    if "span" in names:
+        rows = rows.filter(pl.col("span") == str(month))
+    else:
+        rows = rows.filter(pl.col("local_date").is_between(month.first, month.last))
+    if table == "corridor_times":
+        rows = rows.filter(pl.col("period") != WINDOW)
+    return int(rows.select(pl.len()).collect().item())
+
+
+def _congestion(
+    sources: Sources, days: pl.DataFrame, city: City | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return per local day the published rows of ``congestion``, and all rows of the product."""
+    zone = ZoneInfo("UTC") if city is None else city.time_zone
+    local_date = pl.col("window_start").dt.convert_time_zone(zone.key).dt.date()
+    product = sources.product("congestion")
+    if product is None:
+        empty = days.select("local_date").head(0)
+        none = pl.lit(0, pl.Int64)
+        return empty.with_columns(n_published=none), empty.with_columns(n_rows=none)
+    wanted = days["local_date"].to_list()
+    published, everything = (
+        rows.with_columns(local_date=local_date)
+        .filter(pl.col("local_date").is_in(wanted))
+        .group_by("local_date")
+        .agg(pl.len().cast(pl.Int64))
+        .collect()
+        for rows in (
+            sources.windows(product),
+            sources.candidates("congestion").filter(
+                pl.col("resolution") == product.resolution,
+                pl.col("window_minutes") == product.window_minutes,
+            ),
+        )
+    )
+    return published.rename({"len": "n_published"}), everything.rename({"len": "n_rows"})
+
+
+QUINTILE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "table": pl.String,
+    "quintile": pl.Int64,
+    "n_cells": pl.Int64,
+    "withheld_share": pl.Float64,
+}
+
+
+def quintiles() -> pl.DataFrame:
+    """Return the share of cells withheld by deprivation of the area they lie in."""
+    return pl.DataFrame(schema=QUINTILE_TYPES)
