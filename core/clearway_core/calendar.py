@@ -28,7 +28,7 @@ HOLIDAY_TYPES = (HOLIDAY, WORKDAY)
 """What a row of ``holidays.csv`` may make of its day, in the optional column day_type."""
 
 SATURDAY_AND_SUNDAY = frozenset({5, 6})
-_TAG_SEPARATOR = "; "
+TAG_SEPARATOR = "; "
 
 Item = TypeVar("Item")
 
@@ -110,7 +110,7 @@ class Calendar:
 
     def tag_text(self, day: date) -> str | None:
         """Return the tags as one text, or None if there are none."""
-        return _TAG_SEPARATOR.join(self.tags(day)) or None
+        return TAG_SEPARATOR.join(self.tags(day)) or None
 
     def _rests(self, day: date) -> bool:
         if self.public is None:

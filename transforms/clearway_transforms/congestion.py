@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+
 import polars as pl
 import polars_h3
 
@@ -10,7 +12,7 @@ from clearway_transforms.speed import space_mean_kmh
 
 SECONDS_PER_HOUR = 3600
 
-METHODS = ("night_p85", "own_p85", "parent_p85", "city_p85")
+METHODS = ("night_p85", "overnight_p85", "own_p85", "parent_p85", "city_p85")
 """Steps of the free-flow ladder, best first."""
 
 _OF_CELL = ["h3_cell", "vehicle_class"]
@@ -83,6 +85,7 @@ def free_flow(
     resolution: int,
     window_minutes: int,
     time_zone: str = "UTC",
+    nights: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
     """Return the free-flow speed of every cell and class, by the best step that has evidence.
 
@@ -96,6 +99,8 @@ def free_flow(
         Of the rows. Windows of a day have no night, so they begin at the second step.
     time_zone
         IANA name of the city's clock, by which it is night.
+    nights
+        Rows of ``period_travel`` of whole nights, further back than the windows go; None is none.
 
     Returns
     -------
@@ -110,35 +115,45 @@ def free_flow(
 
     1. ``night_p85``: the cell's windows between 22 and 5 h local, if there are at least 30, from
        at least 14 days, one of them with at least 10 vehicles;
-    2. ``own_p85``: all windows of the cell, if there are at least 8;
-    3. ``parent_p85``: all windows of the H3 parent, whose speeds are sums of distance over sums of
+    2. ``overnight_p85``: the cell's nights (20 to 6 h) of six months, each one value, if there are
+       at least 14, one of them with at least 10 vehicles; left out where the next step is faster,
+       because a slow night is not free of congestion either;
+    3. ``own_p85``: all windows of the cell, if there are at least 8;
+    4. ``parent_p85``: all windows of the H3 parent, whose speeds are sums of distance over sums of
        time of its cells, if there are at least 8;
-    4. ``city_p85``: the windows of all cells together, however few (and with single vehicles, if
+    5. ``city_p85``: the windows of all cells together, however few (and with single vehicles, if
        nothing else was seen).
 
-    Vehicles are asked of one window, not of the whole look-back, because pseudonyms turn daily:
-    this demands more than ten vehicles in all, never less.
+    Vehicles are asked of one window or night, not of the whole look-back, because pseudonyms turn
+    daily: this demands more than ten vehicles in all, never less.
     """
     windows = cell_travel.with_columns(
         parent=polars_h3.cell_to_parent(pl.col("h3_cell"), resolution - 1).cast(pl.UInt64)
     )
-    steps = [
-        _night(windows, parameters, window_minutes=window_minutes, time_zone=time_zone),
-        _step(windows, _OF_CELL, parameters, method="own_p85"),
-        _step(windows, ["parent", "vehicle_class"], parameters, method="parent_p85"),
-        _step(windows, ["vehicle_class"], parameters, method="city_p85"),
-    ]
+    steps = {
+        "night": _night(windows, parameters, window_minutes=window_minutes, time_zone=time_zone),
+        "own": _step(windows, _OF_CELL, parameters, method="own_p85"),
+        "of_parent": _step(windows, ["parent", "vehicle_class"], parameters, method="parent_p85"),
+        "of_city": _step(windows, ["vehicle_class"], parameters, method="city_p85"),
+    }
+    keys = [_OF_CELL, _OF_CELL, ["parent", "vehicle_class"], ["vehicle_class"]]
+    if nights is not None:
+        steps["overnight"] = _overnight(nights, parameters, time_zone=time_zone)
+        keys.append(_OF_CELL)
     found = windows.select("h3_cell", "parent", "vehicle_class").unique()
-    for number, (step, key) in enumerate(
-        zip(
-            steps, [_OF_CELL, _OF_CELL, ["parent", "vehicle_class"], ["vehicle_class"]], strict=True
-        )
-    ):
-        found = found.join(
-            step.rename({"found": f"step_{number}"}), on=key, how="left", validate="m:1"
-        )
-    best = pl.coalesce(f"step_{number}" for number in range(len(steps)))
-    return found.select(*_OF_CELL, best=best).unnest("best")
+    for (name, step), key in zip(steps.items(), keys, strict=True):
+        found = found.join(step.rename({"found": name}), on=key, how="left", validate="m:1")
+    return found.select(*_OF_CELL, best=_best(steps)).unnest("best")
+
+
+def _best(steps: Collection[str]) -> pl.Expr:
+    """Return the first step that was found, in the order of `METHODS`."""
+    night, *others = (pl.col(name) for name in ("night", "own", "of_parent", "of_city"))
+    if "overnight" not in steps:
+        return pl.coalesce(night, *others)
+    speed = [pl.col(name).struct.field("free_flow_kmh") for name in ("overnight", "own")]
+    overnight = pl.when(speed[1].is_null() | (speed[0] >= speed[1])).then("overnight")
+    return pl.coalesce(night, overnight, *others)
 
 
 def congestion(cell_speed: pl.LazyFrame, free_flow: pl.LazyFrame) -> pl.LazyFrame:
@@ -183,6 +198,39 @@ def _night(
     )
     return _summary(
         _speeds(windows, _OF_CELL).filter(at_night), _OF_CELL, parameters, "night_p85", enough
+    )
+
+
+def _overnight(
+    nights: pl.LazyFrame, parameters: CongestionParameters, *, time_zone: str
+) -> pl.LazyFrame:
+    """Return the percentile of whole nights, each weighted by the distance driven in it.
+
+    References
+    ----------
+    City of Toronto, data pipeline of its transportation services, pull request 1383 (2026):
+    overnight free flow with a look-back of six months, weighted by probe distance. The percentile
+    is the one of the other steps, ours.
+    """
+    midnight = (
+        pl.col("local_date")
+        .cast(pl.Datetime("us"))
+        .dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
+    )
+    speeds = nights.filter(pl.col("distance_mm") > 0).with_columns(
+        speed=space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms")),
+        window_start=midnight.fill_null(
+            pl.col("local_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        ),
+    )
+    enough = (pl.len() >= parameters.free_flow_days) & (
+        pl.col("n_vehicles").max() >= parameters.free_flow_vehicles
+    )
+    # A night ends with its calendar day; the caller adds the last window, up to an hour.
+    end = pl.field("look_back_end") + pl.duration(hours=23)
+    return _summary(speeds, _OF_CELL, parameters, "overnight_p85", enough).with_columns(
+        pl.col("found").struct.with_fields(end)
     )
 
 
@@ -239,6 +287,64 @@ def weighted_quantile(value: str, weight: str, quantile: float) -> pl.Expr:
     return pl.when(pl.len() == 1).then(ordered.first()).otherwise(inside)
 
 
+def weighted_quantiles(
+    rows: pl.LazyFrame,
+    key: Sequence[str],
+    *,
+    value: str,
+    weight: str,
+    quantiles: Mapping[str, float],
+) -> pl.LazyFrame:
+    """Return `weighted_quantile` of every group, for many groups.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    key
+        Columns of the groups.
+    value, weight
+        Columns; weights are whole and above 0, so that sums do not depend on the order of rows.
+    quantiles
+        Name of each new column and its quantile, from 0 to below 1. [1]
+
+    Returns
+    -------
+    polars.LazyFrame
+        One row per group: the key and the quantiles.
+
+    Notes
+    -----
+    All groups are walked through once: a sort per group and quantile took ten times as long.
+    """
+    group = pl.col("group")
+    before = pl.col(weight).cum_sum().over(group) - pl.col(weight)
+    ordered = (
+        rows.select(*key, value, weight)
+        .sort(*key, value, weight)
+        .with_columns(group=pl.struct(key).rle_id())
+        .with_columns(before=before)
+        .with_columns(position=pl.col("before") / pl.col("before").max().over(group))
+        .with_columns(
+            next_value=pl.col(value).shift(-1).over(group),
+            next_position=pl.col("position").shift(-1).over(group),
+        )
+    )
+    step = pl.col("next_position") - pl.col("position")
+    rise = pl.col("next_value") - pl.col(value)
+
+    def at(quantile: float) -> pl.Expr:
+        reached = (pl.col("position") <= quantile) & (pl.col("next_position") > quantile)
+        between = pl.col(value) + (quantile - pl.col("position")) / step * rise
+        return (
+            pl.when(pl.len() == 1)
+            .then(pl.col(value).first())
+            .otherwise(between.filter(reached).first())
+        )
+
+    return ordered.group_by(key).agg(**{name: at(each) for name, each in quantiles.items()})
+
+
 def _summary(
     speeds: pl.LazyFrame,
     key: list[str],
@@ -246,20 +352,32 @@ def _summary(
     method: str,
     enough: pl.Expr,
 ) -> pl.LazyFrame:
-    quantile = weighted_quantile("speed", "distance_mm", parameters.free_flow_quantile)
-    return (
+    evidence = (
         speeds.group_by(key)
         .agg(
-            found=pl.struct(
-                free_flow_kmh=quantile,
-                free_flow_method=pl.lit(method),
-                n_windows=pl.len().cast(pl.Int64),
-                n_vehicles=pl.col("n_vehicles").max(),
-                look_back_start=pl.col("window_start").min(),
-                look_back_end=pl.col("window_start").max(),
-            ),
+            n_windows=pl.len().cast(pl.Int64),
+            n_vehicles=pl.col("n_vehicles").max(),
+            look_back_start=pl.col("window_start").min(),
+            look_back_end=pl.col("window_start").max(),
             enough=enough,
         )
         .filter("enough")
-        .drop("enough")
+    )
+    quantiles = weighted_quantiles(
+        speeds.join(evidence, on=key, how="semi"),
+        key,
+        value="speed",
+        weight="distance_mm",
+        quantiles={"free_flow_kmh": parameters.free_flow_quantile},
+    )
+    return evidence.join(quantiles, on=key, how="inner", validate="1:1").select(
+        *key,
+        found=pl.struct(
+            "free_flow_kmh",
+            pl.lit(method).alias("free_flow_method"),
+            "n_windows",
+            "n_vehicles",
+            "look_back_start",
+            "look_back_end",
+        ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -13,9 +13,11 @@ from clearway_core.city import City
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_transforms import cells, clean, near_roads, release_jobs, tables, trips
+from clearway_transforms import cells, clean, near_roads, period_jobs, release_jobs, tables, trips
 from clearway_transforms.cell_jobs import build_cells
+from clearway_transforms.corridor_jobs import build_corridors
 from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.period_jobs import PeriodAccount
 from clearway_transforms.product import BASE_RESOLUTION, Product
 from clearway_transforms.vehicle_jobs import Counts, build_vehicle_travel
 
@@ -50,6 +52,8 @@ class CongestionAccount:
         Space-mean speed of all of them; None without any. [km/h]
     n_releasable, n_suppressed
         Rows of class 'all' that are public, and that are not.
+    periods
+        What reliability, bottlenecks and anomalies rest on and found.
     """
 
     resolution: int
@@ -68,6 +72,7 @@ class CongestionAccount:
     city_mean_kmh: float | None
     n_releasable: int
     n_suppressed: int
+    periods: PeriodAccount = field(default_factory=PeriodAccount)
 
 
 def build_congestion(  # noqa: PLR0913 -- the options of the command
@@ -86,8 +91,11 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
     ----------
     lake
         Holds ``gps_pings``; gets ``cleaning_counts``, ``vehicle_travel``, ``cell_travel``,
-        ``cell_speed``, ``free_flow`` and ``congestion``. Rows of touched days are replaced, others
-        stay. Closed days get their rows of ``released_travel``, once.
+        ``cell_speed``, ``free_flow``, ``congestion`` and ``period_travel``, with windows of 15
+        minutes ``reliability``, ``bottlenecks`` and ``anomalies``, and with corridors in the city
+        pack their ``vehicle_corridor_travel``, ``corridor_travel`` and ``corridor_times``. Rows of
+        touched days are replaced, others stay. Closed days get their rows of ``released_travel``,
+        once.
     resolution
         H3 resolution, 7 to 10.
     window_minutes
@@ -117,10 +125,14 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
         )
         raise InsufficientData(message)
     counts = build_vehicle_travel(lake, product, days=days, progress=progress)
+    local_days = period_jobs.build_period_travel(lake, product, list(days))
     written = product.days_touched(list(days))
     build_cells(lake, product, days=written, progress=progress)
+    periods = period_jobs.build_reliability(lake, product, local_days, progress)
+    build_corridors(lake, city, list(days))
     release_jobs.settle_release(lake, city=city)
-    return _account(lake, product, counts=counts, days=tuple(days), written=written)
+    account = _account(lake, product, counts=counts, days=tuple(days), written=written)
+    return replace(account, periods=periods)
 
 
 def _account(

@@ -6,43 +6,55 @@ of the city's clock: the day on which the clock is put forward has 23 of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
-import polars_h3
 
-from clearway_core.calendar import HOLIDAY, WORKDAY, Calendar
+from clearway_core.calendar import HOLIDAY, TAG_SEPARATOR, WORKDAY, Calendar
 from clearway_transforms import cells
 from clearway_transforms.parameters import ReliabilityParameters
 from clearway_transforms.travel import BASE_WINDOW_MINUTES
 
-DAY_COLUMNS = ("day_type", "day_group", "day_tags", "tagged")
-"""What `days_frame` knows of each day."""
-
-_ALL_DAYS = "all"
-_WEEKEND = "weekend"
+DAY_COLUMNS = ("day_type", "day_tags", "tagged")
+"""What `days_frame` knows of each day; tagged are school breaks and events."""
 
 
 def days_frame(calendar: Calendar, first: date, last: date) -> pl.LazyFrame:
-    """Return one row per day from first to last: ``local_date`` and `DAY_COLUMNS`.
+    """Return one row per day from first to last: ``local_date`` and `DAY_COLUMNS`."""
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    rows = [(day, calendar.day_type(day), calendar.tag_text(day)) for day in days]
+    schema = {"local_date": pl.Date, "day_type": pl.String, "day_tags": pl.String}
+    return _described(pl.LazyFrame(rows, schema=schema, orient="row"))
 
-    ``tagged`` is whether the day lies in a school break or has an event.
+
+def stored_days(period_travel: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the days of rows of ``period_travel`` as `days_frame` gives them.
+
+    What a day was when its rows were made: a calendar that changes later changes no figure until
+    the day is built again.
     """
-    rows = []
-    for number in range((last - first).days + 1):
-        day = first + timedelta(days=number)
-        kind = calendar.day_type(day)
-        group = kind if kind in {WORKDAY, HOLIDAY} else _WEEKEND
-        special = any(not tag.startswith(HOLIDAY) for tag in calendar.tags(day))
-        rows.append((day, kind, group, calendar.tag_text(day), special))
-    schema = {
-        "local_date": pl.Date,
-        "day_type": pl.String,
-        "day_group": pl.String,
-        "day_tags": pl.String,
-        "tagged": pl.Boolean,
-    }
-    return pl.LazyFrame(rows, schema=schema, orient="row")
+    return _described(period_travel.select("local_date", "day_type", "day_tags").unique())
+
+
+def group_of() -> pl.Expr:
+    """Return the day group of rows with ``day_type`` and ``period``: 'all' overnight."""
+    return pl.when(pl.col("period") == "overnight").then(pl.lit("all")).otherwise(_group_of_day())
+
+
+def _group_of_day() -> pl.Expr:
+    kind = pl.col("day_type")
+    return pl.when(kind.is_in([WORKDAY, HOLIDAY])).then(kind).otherwise(pl.lit("weekend"))
+
+
+def _described(days: pl.LazyFrame) -> pl.LazyFrame:
+    """Add ``tagged``: whether a day lies in a school break or has an event."""
+    others = (
+        pl.col("day_tags")
+        .str.split(TAG_SEPARATOR)
+        .list.eval(~pl.element().str.starts_with(HOLIDAY))
+    )
+    return days.with_columns(tagged=others.list.any().fill_null(value=False))
 
 
 def with_period(
@@ -68,18 +80,23 @@ def with_period(
     Returns
     -------
     polars.LazyFrame
-        With ``local_date``, ``minute_of_day`` (of the window's start), ``period``, `DAY_COLUMNS`.
-        ``day_group`` is 'all' overnight: nights are compared whatever the day.
+        With ``local_date``, ``minute_of_day`` (of the window's start), `DAY_COLUMNS`, ``period``
+        and ``day_group``.
     """
     local = pl.col("window_start").dt.convert_time_zone(time_zone)
-    placed = rows.with_columns(
-        local_date=local.dt.date(),
-        minute_of_day=local.dt.hour().cast(pl.Int32) * 60 + local.dt.minute().cast(pl.Int32),
-    ).join(days, on="local_date", how="inner", validate="m:1")
-    overnight = pl.col("period") == "overnight"
-    return placed.with_columns(period=period_of(parameters)).with_columns(
-        day_group=pl.when(overnight).then(pl.lit(_ALL_DAYS)).otherwise("day_group")
+    # Few windows, many rows: the clock is asked once for each window.
+    windows = (
+        rows.select("window_start")
+        .unique()
+        .with_columns(
+            local_date=local.dt.date(),
+            minute_of_day=local.dt.hour().cast(pl.Int32) * 60 + local.dt.minute().cast(pl.Int32),
+        )
+        .join(days, on="local_date", how="inner", validate="m:1")
+        .with_columns(period=period_of(parameters))
+        .with_columns(day_group=group_of())
     )
+    return rows.join(windows, on="window_start", how="inner", validate="m:1")
 
 
 def period_of(parameters: ReliabilityParameters) -> pl.Expr:
@@ -111,46 +128,43 @@ def period_travel(
     parameters: ReliabilityParameters,
     *,
     resolution: int,
-    time_zone: str,
+    apart: Sequence[str] = (),
 ) -> pl.LazyFrame:
     """Return sums and distinct vehicles per cell, period and local day.
 
     Parameters
     ----------
     vehicle_travel
-        Rows at the base resolution and window, queues counted.
+        Rows at the base resolution and window, queues counted, placed by `with_period`.
     days
-        From `days_frame`; other days are left out.
+        From `days_frame`; those of the rows.
     parameters
         Hours at which periods begin.
     resolution
         H3 resolution, not finer than that of the rows.
-    time_zone
-        IANA name of the city's clock.
+    apart
+        Classes that 'all' leaves out; see `clearway_transforms.cells.with_all_classes`.
 
     Returns
     -------
     polars.LazyFrame
-        Columns of ``period_travel`` but for resolution.
+        Columns of ``period_travel`` but for resolution and clock.
 
     Notes
     -----
     Distances and times of the period are added up; vehicles are counted anew over the whole of it,
     as in `clearway_transforms.cells.cell_travel`, of which a period is just a longer window.
     """
-    placed = with_period(vehicle_travel, days, parameters, time_zone=time_zone).with_columns(
-        seen_start="window_start", window_start=_label(parameters)
-    )
+    placed = vehicle_travel.with_columns(window_start=_label(parameters))
     rolled = cells.roll_up(placed, resolution=resolution, window_minutes=BASE_WINDOW_MINUTES)
-    sums = cells.cell_travel(cells.with_all_classes(rolled))
-    key = ["h3_cell", "window_start", "vehicle_class"]
-    sums = sums.join(_windows(placed, resolution), on=key, how="left", validate="1:1")
+    sums = cells.cell_travel(cells.with_all_classes(rolled, apart))
     start = pl.col("window_start")
+    minute = start.dt.hour().cast(pl.Int32) * 60
     return (
-        sums.with_columns(local_date=start.dt.date(), minute_of_day=start.dt.hour() * 60)
+        sums.with_columns(local_date=start.dt.date(), minute_of_day=minute)
         .join(days, on="local_date", how="inner", validate="m:1")
-        .with_columns(period=period_of(parameters), time_zone=pl.lit(time_zone))
-        .drop("window_start", "minute_of_day", "day_group", "tagged")
+        .with_columns(period=period_of(parameters))
+        .drop("window_start", "minute_of_day", "tagged")
     )
 
 
@@ -166,17 +180,3 @@ def _label(parameters: ReliabilityParameters) -> pl.Expr:
     hour = pl.col("period").replace_strict(hours, return_dtype=pl.Int64)
     midnight = pl.col("local_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return midnight + pl.duration(hours=hour)
-
-
-def _windows(placed: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
-    """Return in how many windows of 15 minutes a vehicle moved, per cell, period and class."""
-    cell = polars_h3.cell_to_parent(pl.col("h3_cell"), resolution).cast(pl.UInt64)
-    key = ["h3_cell", "window_start"]
-    moved = placed.filter(pl.col("duration_ms") > 0).select(
-        "window_start", "seen_start", "vehicle_class", h3_cell=cell
-    )
-    windows = pl.col("seen_start").n_unique().cast(pl.Int64)
-    together = moved.group_by(key).agg(vehicle_class=pl.lit(cells.ALL_CLASSES), n_windows=windows)
-    by_class = moved.group_by(*key, "vehicle_class").agg(n_windows=windows)
-    columns = [*key, "vehicle_class", "n_windows"]
-    return pl.concat([together.select(columns), by_class.select(columns)])

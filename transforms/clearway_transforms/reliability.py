@@ -10,7 +10,7 @@ from clearway_transforms.congestion import (
     congestion_index,
     delay_s_per_km,
     travel_time_index,
-    weighted_quantile,
+    weighted_quantiles,
 )
 from clearway_transforms.parameters import CongestionParameters, ReliabilityParameters
 
@@ -175,21 +175,23 @@ def _with_speed(totals: pl.LazyFrame, parameters: CongestionParameters) -> pl.La
 
 
 def _distribution(windows: pl.LazyFrame, parameters: ReliabilityParameters) -> pl.LazyFrame:
-    days = pl.col("local_date")
-    return (
-        counting(windows, parameters)
-        .with_columns(pace=pace_s_per_km(pl.col("distance_mm"), pl.col("duration_ms")))
-        .group_by(list(KEY))
-        .agg(
-            n_days=days.n_unique().cast(pl.Int64),
-            n_tagged_days=days.filter("tagged").n_unique().cast(pl.Int64),
-            n_windows=pl.len().cast(pl.Int64),
-            **{
-                f"pace_p{percent}_s_per_km": weighted_quantile("pace", "distance_mm", percent / 100)
-                for percent in _PERCENTS
-            },
-        )
+    days, key = pl.col("local_date"), list(KEY)
+    counted = counting(windows, parameters).with_columns(
+        pace=pace_s_per_km(pl.col("distance_mm"), pl.col("duration_ms"))
     )
+    evidence = counted.group_by(key).agg(
+        n_days=days.n_unique().cast(pl.Int64),
+        n_tagged_days=days.filter("tagged").n_unique().cast(pl.Int64),
+        n_windows=pl.len().cast(pl.Int64),
+    )
+    paces = weighted_quantiles(
+        counted,
+        key,
+        value="pace",
+        weight="distance_mm",
+        quantiles={f"pace_p{percent}_s_per_km": percent / 100 for percent in _PERCENTS},
+    )
+    return evidence.join(paces, on=key, how="inner", validate="1:1")
 
 
 def _evidence(parameters: ReliabilityParameters) -> pl.Expr:

@@ -361,8 +361,22 @@ def _say_congestion(values: Values) -> None:
             "rows that may be published": values["n_releasable"],
             "rows held back": values["n_suppressed"],
             "city mean": f"{mean:.1f} km/h" if isinstance(mean, float) else "no travel",
+            **_periods(_counts(values["periods"])),
         },
     )
+
+
+def _periods(counts: Mapping[str, object]) -> dict[str, object]:
+    """Return what is known of the last four weeks; nothing without windows of 15 minutes."""
+    if not counts["n_days"]:
+        return {}
+    enough = counts["n_enough"]
+    return {
+        "days of the last four weeks": counts["n_days"],
+        "reliability known": f"{enough} of {counts['n_reliability']} cells and periods",
+        "recurring bottlenecks": counts["n_bottlenecks"] if enough else "not enough evidence",
+        "unusual windows": counts["n_anomalies"] if enough else "not enough evidence",
+    }
 
 
 def _say_air(values: Values) -> None:

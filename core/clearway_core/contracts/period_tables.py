@@ -165,7 +165,6 @@ PERIOD_TRAVEL = Contract(
         ),
         _DAY_TAGS,
         *_SUMS,
-        count("n_windows", "Windows of 15 minutes in which a vehicle moved."),
         CELL_TRAVEL.field("n_vehicles"),
         CELL_TRAVEL.field("n_providers"),
     ),
