@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearway_cli.city_corridors import check_corridors
 from clearway_cli.city_geojson import LINES, POLYGONS, check_geojson, feature_names
 from clearway_cli.city_tables import TABLES, check_table
 from clearway_core.city import CITY_FILE, OPTIONAL_FILES, City, read_city
+from clearway_core.corridor_lines import CORRIDOR_FILE
 from clearway_core.errors import SettingsError
 
 ASSUMPTION = "ASSUMPTION"
@@ -30,7 +32,7 @@ _NEWEST_PRICE_YEAR = 2100
 _GEOJSON: Mapping[str, tuple[frozenset[str], str | None]] = {
     "roads.geojson": (LINES, "class"),
     "areas.geojson": (POLYGONS, "name"),
-    "corridors.geojson": (LINES, "name"),
+    CORRIDOR_FILE: (frozenset({"LineString"}), None),
     "water.geojson": (LINES | POLYGONS, None),
 }
 """Geometries and the property that each feature needs."""
@@ -106,6 +108,8 @@ def check_pack(folder: Path) -> PackReport:
     for name, (kinds, needed) in _GEOJSON.items():
         if (folder / name).is_file():
             check_geojson(folder / name, kinds, needed=needed, area_deg=area, fault=report(name))
+    if (folder / CORRIDOR_FILE).is_file():
+        check_corridors(folder / CORRIDOR_FILE, report(CORRIDOR_FILE))
     for file in sorted((folder / "zones").glob("*.geojson")):
         name = f"zones/{file.name}"
         check_geojson(file, POLYGONS, needed=None, area_deg=area, fault=report(name))

@@ -82,6 +82,11 @@ def check_geojson(
         _check_geometry(where, str(kind), geometry.get("coordinates"), area_deg, fault)
 
 
+def features_of(file: Path) -> list[object]:
+    """Return the features of a GeoJSON file, none if it is not readable as one."""
+    return _features(file, lambda _where, _rule, _problem: None)
+
+
 def feature_names(file: Path) -> frozenset[str] | None:
     """Return the names in a GeoJSON file, or None if there is no readable file."""
     try:

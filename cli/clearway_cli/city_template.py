@@ -149,7 +149,7 @@ synthetic = false
 _WHAT = {
     "roads.geojson": "road lines, property `class` as in OpenStreetMap (motorway … residential)",
     "areas.geojson": "polygons, property `name`: wards or districts",
-    "corridors.geojson": "lines in driving direction, property `name`",
+    "corridors.geojson": "lines in driving direction, properties `name` and `direction`",
     "holidays.csv": "columns `date`, `name` and, if wanted, `day_type`: `holiday` (default) or "
     "`workday` for a day that is none here",
     "events.csv": "columns `start`, `end` (local days or times), `name` and, if wanted, `area`",

@@ -7,7 +7,7 @@
 ``roads.geojson``           road lines with ``class`` (motorway … residential), base map
 ``water.geojson``           rivers, lakes and sea (lines or polygons), base map
 ``areas.geojson``           named areas (polygons with ``name``)
-``corridors.geojson``       directed lines with ``name``
+``corridors.geojson``       directed lines with ``name`` and ``direction``
 ``zones/*.geojson``         candidate charge zones
 ``traffic_counts.csv``      ``traffic_count/1``: lon_deg, lat_deg, hour_start, vehicle_class,
                             vehicles_per_hour
