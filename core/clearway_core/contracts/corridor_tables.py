@@ -176,4 +176,5 @@ CORRIDOR_TIMES = Contract(
             description="Every provider has at least one vehicle.",
         ),
     ),
+    published=True,
 )
