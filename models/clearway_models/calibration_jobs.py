@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from skops import io
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from clearway_core.data_dir import DataDir
-from clearway_core.errors import ContractViolation, InsufficientData, UsageError
+from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.progress import Progress, silent
 from clearway_core.settings import open_toml, raise_faults
 from clearway_models.calibration import (
@@ -27,6 +26,7 @@ from clearway_models.calibration import (
     train,
 )
 from clearway_models.calibration_card import card_text
+from clearway_models.kept_models import TREES, load_kept, versions, write_json
 from clearway_models.parameters import PARAMETER_FOLDER, Parameter, read_parameter
 
 CALIBRATION_FOLDER = "calibration"
@@ -34,7 +34,7 @@ CALIBRATION_FOLDER = "calibration"
 TRUSTED_TYPES = frozenset(
     {
         "clearway_models.calibration.RawOnly",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        TREES,
     }
 )
 """Types beyond skops' own that a calibration may hold; a file with any other is not loaded."""
@@ -210,15 +210,13 @@ def load_model(file: Path) -> Estimator:
     ContractViolation
         If the file holds a type that a calibration never has: it may run foreign code.
     """
-    unknown = set(io.get_untrusted_types(file=file)) - TRUSTED_TYPES
-    if unknown:
-        message = (
-            f"{file}: expected a calibration, got types {', '.join(sorted(unknown))}: not loaded. "
-            "Train it again from the collocation."
-        )
-        raise ContractViolation(message)
-    estimator: Estimator = io.load(file, trusted=sorted(TRUSTED_TYPES))
-    return estimator
+    kept = load_kept(
+        file,
+        trusted=TRUSTED_TYPES,
+        kind="a calibration",
+        remedy="Train it again from the collocation.",
+    )
+    return cast("Estimator", kept)
 
 
 def _read(file: Path, limits: dict[str, Parameter]) -> tuple[pl.DataFrame, int]:
@@ -312,9 +310,7 @@ def _card(
         f"out where there are several; daily means of at least {hours:.0f} hours",
         "raw_daily": asdict(calibration.raw_daily),
         "candidates": [asdict(candidate) for candidate in calibration.candidates],
-        "versions": {
-            name: version(name) for name in ("clearway", "numpy", "scikit-learn", "skops")
-        },
+        "versions": versions(),
     }
 
 
@@ -327,13 +323,8 @@ def _write(
         name: stem.with_name(f"{stem.name}{name}")
         for name in (".json", ".skops", ".card.json", ".md")
     }
-    _dump(paths[".json"], record)
+    write_json(paths[".json"], record)
     io.dump(calibration.estimator, paths[".skops"])
-    _dump(paths[".card.json"], card)
+    write_json(paths[".card.json"], card)
     paths[".md"].write_text(card_text(card), encoding="utf-8")
     return tuple(str(path) for path in paths.values())
-
-
-def _dump(path: Path, document: dict[str, object]) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")

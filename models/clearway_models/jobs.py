@@ -21,7 +21,10 @@ from clearway_models.proposal_jobs import propose_charge
 from clearway_models.zone_jobs import show_zone
 
 if TYPE_CHECKING:
+    from clearway_core.city import City
+    from clearway_core.lake import Lake
     from clearway_models.calibration_jobs import CalibrationAccount
+    from clearway_models.forecast_jobs import ForecastAccount
 
 
 def train_calibration(
@@ -35,11 +38,34 @@ def train_calibration(
     )
 
 
+def build_forecast(
+    lake: Lake,
+    *,
+    data_dir: Path,
+    resolution: int = 9,
+    window_minutes: int = 15,
+    city: City | None = None,
+    progress: Progress = silent,
+) -> ForecastAccount:
+    """Forecast the next hour; see `clearway_models.forecast_jobs.build_forecast`."""
+    from clearway_models import forecast_jobs  # scikit-learn takes seconds to load
+
+    return forecast_jobs.build_forecast(
+        lake,
+        data_dir=data_dir,
+        resolution=resolution,
+        window_minutes=window_minutes,
+        city=city,
+        progress=progress,
+    )
+
+
 __all__ = [
     "Decision",
     "EmissionAccount",
     "Publication",
     "build_emissions",
+    "build_forecast",
     "decide",
     "decisions",
     "find_proposal",
