@@ -17,6 +17,7 @@ COMMAND_MODULES = (
     "ingest",
     "build",
     "quality",
+    "verify",
     "zone",
     "charge",
     "export",
