@@ -11,6 +11,7 @@ import polars as pl
 
 from clearway_core.errors import UsageError
 from clearway_transforms.cells import ALL_CLASSES, KMH_PER_MM_MS
+from clearway_transforms.periods import group_of
 from clearway_transforms.verdict import ComparisonParameters, student_t
 
 _LEVEL = 0.90
@@ -78,22 +79,6 @@ def month_of(text: str) -> Month:
     return Month(int(match[1]), int(match[2]))
 
 
-def day_group(day_type: pl.Expr, period: pl.Expr | None = None) -> pl.Expr:
-    """Return which days a day belongs to: workday, weekend or holiday; 'all' overnight.
-
-    Parameters
-    ----------
-    day_type, period
-        Of ``period_travel``; without a period it is the day as such.
-    """
-    group = (
-        pl.when(day_type.is_in(["workday", "holiday"])).then(day_type).otherwise(pl.lit("weekend"))
-    )
-    if period is None:
-        return group
-    return pl.when(period == "overnight").then(pl.lit("all")).otherwise(group)
-
-
 def city_by_period(period_travel: pl.LazyFrame, released: pl.LazyFrame) -> pl.LazyFrame:
     """Return speed and travel time index of the whole city per kind of day and period.
 
@@ -109,20 +94,20 @@ def city_by_period(period_travel: pl.LazyFrame, released: pl.LazyFrame) -> pl.La
     -------
     polars.LazyFrame
         Per day_group and period, sorted: ``space_mean_kmh`` (distance over time), ``tti`` (time
-        over the time at free flow), ``n_cells``, ``n_days`` and ``n_vehicles`` (most of one cell
-        and day).
+        over the time at free flow), ``n_cells``, ``n_days`` and ``n_vehicles`` (of the cell
+        and day with most, rounded down as in ``released``).
     """
-    group = day_group(pl.col("day_type"), pl.col("period"))
     key = ["h3_cell", "period", "day_group"]
-    shown = released.filter(pl.col("free_flow_kmh") > 0).select(*key, "free_flow_kmh")
+    shown = released.filter(pl.col("free_flow_kmh") > 0).select(
+        *key, "free_flow_kmh", public_vehicles="n_vehicles"
+    )
     cells = (
         period_travel.filter(pl.col("vehicle_class") == ALL_CLASSES)
-        .with_columns(day_group=group)
+        .with_columns(day_group=group_of())
         .join(shown, on=key, how="inner", validate="m:1")
-        .group_by(*key, "free_flow_kmh")
+        .group_by(*key, "free_flow_kmh", "public_vehicles")
         .agg(
             pl.col("distance_mm", "duration_ms").sum(),
-            pl.col("n_vehicles").max(),
             days=pl.col("local_date").unique(),
         )
         .sort(key)
@@ -136,7 +121,7 @@ def city_by_period(period_travel: pl.LazyFrame, released: pl.LazyFrame) -> pl.La
             tti=(time_ms / free_ms).clip(lower_bound=1.0).round(_DECIMALS),
             n_cells=pl.len().cast(pl.Int64),
             n_days=pl.col("days").list.explode().n_unique().cast(pl.Int64),
-            n_vehicles=pl.col("n_vehicles").max(),
+            n_vehicles=pl.col("public_vehicles").max(),
         )
         .sort("day_group", "period")
     )
@@ -150,8 +135,8 @@ def corridor_month(
     Parameters
     ----------
     days
-        Rows of ``corridor_times`` per period of a local day, with ``day_group``; those that may be
-        published, and those with the status 'not enough'.
+        Rows of ``corridor_times`` per period of a local day that may be published, with
+        ``day_group``.
     hours
         Rows of windows of 60 minutes that may be published, with ``day_group`` and the ``period``
         that the hour lies in.
@@ -163,8 +148,8 @@ def corridor_month(
     polars.LazyFrame
         Sorted: ``travel_time_min`` (mean over the days, each counting once) with 90 % interval,
         ``free_flow_min``, ``tti``, ``p95_min``, ``pti``, ``buffer_index``,
-        ``observed_length_share`` (mean), ``n_days`` observed, ``n_days_not_enough``,
-        ``n_vehicles`` (of the largest day), ``n_hours``. Without an observed day the times are
+        ``observed_length_share`` (mean), ``n_days`` observed, ``n_vehicles`` (of the largest day),
+        ``n_hours``. Without an observed day the times are
         null.
 
     Notes
@@ -188,7 +173,6 @@ def corridor_month(
             observed_length_share=pl.col("observed_length_share").filter(observed).mean(),
             length_m=pl.col("length_m").max(),
             n_days=n,
-            n_days_not_enough=(~observed).sum().cast(pl.Int64),
             n_vehicles=pl.col("n_vehicles").filter(observed).max(),
         )
     )
@@ -220,7 +204,6 @@ def corridor_month(
             buffer_index=(pl.col("p95_min") / pl.col("mean") - 1).round(_DECIMALS),
             observed_length_share=pl.col("observed_length_share").round(_DECIMALS),
             n_days="n_days",
-            n_days_not_enough="n_days_not_enough",
             n_vehicles="n_vehicles",
             n_hours=pl.col("n_hours").fill_null(0),
         )

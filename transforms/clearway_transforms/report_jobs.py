@@ -11,11 +11,12 @@ from datetime import timedelta
 import polars as pl
 
 from clearway_core.lake import Lake
-from clearway_transforms import comparison, month, periods
+from clearway_transforms import comparison, periods
 from clearway_transforms.cells import ALL_CLASSES
 from clearway_transforms.comparison import Question
 from clearway_transforms.month import Month
 from clearway_transforms.parameters import reliability_parameters
+from clearway_transforms.public_values import rounded_down
 from clearway_transforms.release import release_parameters
 from clearway_transforms.verdict import comparison_parameters
 
@@ -72,13 +73,12 @@ def period_travel(lake: Lake, of: Month, *, resolution: int) -> pl.LazyFrame:
 
 
 def days_of(lake: Lake, of: Month, *, resolution: int) -> pl.DataFrame:
-    """Return the month's local days that have data: day_type, day_tags, day_group."""
+    """Return the month's local days that have data: day_type, day_tags, day_kind."""
     days = period_travel(lake, of, resolution=resolution)
     return (
         days.select("local_date", "day_type", "day_tags")
         .unique()
         .with_columns(
-            day_group=month.day_group(pl.col("day_type")),
             day_kind=comparison.day_kind(pl.col("day_type"), pl.col("day_tags")),
         )
         .sort("local_date")
@@ -120,18 +120,19 @@ def compare_months(
         .lazy()
         for each in (other, of)
     )
+
+    def answers(question: Question) -> pl.DataFrame:
+        return _public(comparison.month_change(before, after, question, parameters))
+
     city = _question(band=parameters.band_city, min_places=parameters.min_places)
     periods = _question(band=parameters.band_city, min_places=parameters.min_places, by=("period",))
     cells = _question(band=parameters.band_place, by=("h3_cell",))
-    by_cell = comparison.month_change(before, after, cells, parameters)
     return MonthChange(
         month=of,
         other=other,
-        city=comparison.month_change(before, after, city, parameters).collect(),
-        periods=comparison.month_change(before, after, periods, parameters).collect(),
-        cells=by_cell.collect().join(
-            shown_cells.select("h3_cell").unique(), on="h3_cell", how="semi"
-        ),
+        city=answers(city),
+        periods=answers(periods),
+        cells=answers(cells).join(shown_cells.select("h3_cell").unique(), on="h3_cell", how="semi"),
         corridors=_corridor_change(lake, of, other, resolution=resolution, time_zone=time_zone),
     )
 
@@ -192,7 +193,13 @@ def _corridor_change(
         min_vehicles=release_parameters().min_vehicles,
         weight="segment_length_mm",
     )
-    return comparison.month_change(before, after, question, parameters).collect()
+    return _public(comparison.month_change(before, after, question, parameters))
+
+
+def _public(answers: pl.LazyFrame) -> pl.DataFrame:
+    """Return the answers with counts of vehicles as exact as public rows have them."""
+    counts = ("n_vehicles_before", "n_vehicles_after")
+    return answers.with_columns(rounded_down(pl.col(name)).alias(name) for name in counts).collect()
 
 
 def _question(*, band: float, min_places: int = 1, by: tuple[str, ...] = ()) -> Question:

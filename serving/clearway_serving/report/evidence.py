@@ -11,7 +11,8 @@ from clearway_core.contracts.corridor_tables import WINDOW
 from clearway_serving.report.sources import Sources
 from clearway_transforms import report_jobs
 from clearway_transforms.clean import RULES
-from clearway_transforms.month import Month, corridor_month, day_group
+from clearway_transforms.month import Month, corridor_month
+from clearway_transforms.periods import group_of
 from clearway_transforms.verdict import comparison_parameters
 
 _HOUR_MINUTES = 60
@@ -40,17 +41,34 @@ def corridors(
     hours = published.filter(
         (pl.col("period") == WINDOW) & (pl.col("window_minutes") == _HOUR_MINUTES)
     )
-    group = days.select("local_date", "day_type").lazy()
-    kind = day_group(pl.col("day_type"), pl.col("period"))
-    grouped = (
-        of_periods.lazy()
-        .join(group, on="local_date", how="inner", validate="m:1")
-        .with_columns(day_group=kind)
-    )
+    day_types = days.select("local_date", "day_type").lazy()
+
+    def grouped(rows: pl.LazyFrame) -> pl.LazyFrame:
+        of_days = rows.join(day_types, on="local_date", how="inner", validate="m:1")
+        return of_days.with_columns(day_group=group_of())
+
     placed = report_jobs.with_period(hours.lazy(), days, time_zone=time_zone)
-    by_month = corridor_month(grouped, placed, comparison_parameters()).collect()
-    key = ["corridor", "direction", "local_date", "period"]
-    return of_periods.drop("vehicle_class").sort(key), by_month
+    measured = corridor_month(grouped(of_periods.lazy()), placed, comparison_parameters())
+    # Every corridor that anybody drove has its rows, those without a figure too.
+    driven = grouped(_of_periods(sources.candidates("corridor_times"), month))
+    key = ["corridor", "direction", "day_group", "period"]
+    every = driven.group_by(key).agg(
+        n_days_driven=pl.col("local_date").n_unique().cast(pl.Int64),
+        length_m=pl.col("length_m").max(),
+    )
+    by_month = (
+        every.join(measured.drop("length_m"), on=key, how="left", validate="1:1")
+        .with_columns(pl.col("n_days", "n_hours").fill_null(0))
+        .sort(key)
+        .collect()
+    )
+    by_day = ["corridor", "direction", "local_date", "period"]
+    return of_periods.drop("vehicle_class").sort(by_day), by_month
+
+
+def _of_periods(rows: pl.LazyFrame, month: Month) -> pl.LazyFrame:
+    in_month = pl.col("local_date").is_between(month.first, month.last)
+    return rows.filter(in_month & (pl.col("period") != WINDOW))
 
 
 def days(sources: Sources, days: pl.DataFrame, city: City | None) -> pl.DataFrame:

@@ -19,7 +19,8 @@ from clearway_serving.report.parameters import parameter_files, parameter_rows
 from clearway_serving.report.sources import Sources
 from clearway_serving.report.whereabouts import whereabouts
 from clearway_transforms import report_jobs
-from clearway_transforms.month import Month, city_by_period, day_group
+from clearway_transforms.month import Month, city_by_period
+from clearway_transforms.periods import group_of
 from clearway_transforms.release import release_parameters
 from clearway_transforms.verdict import comparison_parameters
 
@@ -231,9 +232,7 @@ def _withheld(travel: pl.LazyFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """Return the cells with vehicles and without a value to show, per kind of day and period."""
     key = ["h3_cell", "period", "day_group"]
     shown = cells.filter(pl.col("tti").is_not_null()).select(key)
-    driven = travel.select(
-        "h3_cell", "period", day_group=day_group(pl.col("day_type"), pl.col("period"))
-    ).unique()
+    driven = travel.select("h3_cell", "period", day_group=group_of()).unique()
     hidden = driven.collect().join(shown, on=key, how="anti").sort(key)
     return readable_cells(hidden)
 

@@ -20,9 +20,26 @@ SIGNS = {
 }
 
 
+_FREE_MINUTES = 10
+
+
 def headline_views(report: MonthReport, t: Texts) -> list[dict[str, object]]:
     """Return what the page says of each comparison."""
     return [_view(report, t, row) for row in report.tables["headline"].iter_rows(named=True)]
+
+
+def lead_text(report: MonthReport, t: Texts) -> str | None:
+    """Return when the month was slowest; None where nothing is published."""
+    slowest = report.tables["city"].drop_nulls("tti").sort("tti", descending=True).head(1)
+    if slowest.is_empty():
+        return None
+    row = slowest.row(0, named=True)
+    return t(
+        "headline.lead",
+        days=t(f"in_sentence.{row['day_group']}"),
+        period=t(f"in_sentence.{row['period']}"),
+        minutes=number(row["tti"] * _FREE_MINUTES, 1),
+    )
 
 
 def headline_text(report: MonthReport, t: Texts, row: Mapping[str, object]) -> str:
@@ -48,6 +65,7 @@ def _view(report: MonthReport, t: Texts, row: Mapping[str, object]) -> dict[str,
     band = float(str(report.about["band_city"]))
     return {
         "verdict": str(verdict),
+        "bare": row["reasons"] == "no_month",
         "against": t(f"headline.{kind}", month=month),
         "sign": SIGNS[verdict],
         "badge": t(f"headline.{verdict}"),

@@ -50,7 +50,12 @@ _WATER_COLOUR = "#dbe9f1"
 _ROAD_COLOUR = "#9aa7b0"
 _WIDE_ROADS = frozenset({"motorway", "trunk", "primary"})
 _DPI = 200
-_SIZE_IN = (5.6, 5.2)
+_WIDTH_IN = 5.6
+_TALLEST = 1.12
+"""Height over width of the map; two rows of taller ones would not fit on a page."""
+
+_WIDEST = 0.6
+_LEGEND_IN = 0.5
 _MARGIN = 0.04
 _SCALE_BAR_SHARE = 0.25
 _METRES_PER_DEGREE = 111_195.08
@@ -99,13 +104,17 @@ def _figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 -- slow to load
     from matplotlib.figure import Figure as NewFigure  # noqa: PLC0415
 
-    figure = NewFigure(figsize=_SIZE_IN, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.01, 0.11, 0.98, 0.88))
     west, south, east, north = extent
+    shrink = math.cos(math.radians((south + north) / 2))
+    tall = (north - south) / ((east - west) * shrink)
+    height_in = _WIDTH_IN * tall + _LEGEND_IN
+    figure = NewFigure(figsize=(_WIDTH_IN, height_in), facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes(
+        (0.005, _LEGEND_IN / height_in, 0.99, 1 - (_LEGEND_IN + 0.02) / height_in)
+    )
     axes.set_xlim(west, east)
     axes.set_ylim(south, north)
-    axes.set_aspect(1 / math.cos(math.radians((south + north) / 2)), adjustable="box")
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
@@ -221,11 +230,12 @@ def _draw_legend(figure: Figure, min_vehicles: int) -> None:
             label=f"n < {min_vehicles}",
         )
     )
-    figure.text(0.015, 0.048, "TTI", fontsize=9, weight="bold", va="center", color="#14222c")
+    middle = _LEGEND_IN / figure.get_figheight() / 2
+    figure.text(0.015, middle, "TTI", fontsize=9, weight="bold", va="center", color="#14222c")
     figure.legend(
         handles=marks,
         loc="center left",
-        bbox_to_anchor=(0.07, 0.048),
+        bbox_to_anchor=(0.07, middle),
         ncols=len(marks),
         frameon=False,
         fontsize=8,
@@ -243,8 +253,13 @@ def _extent(report: MonthReport) -> tuple[float, float, float, float]:
         corner for cell in shown["h3_cell"].unique() for corner in boundary_of(cell_number(cell))
     ]
     lons, lats = zip(*corners, strict=True) if corners else ((0.0, 1.0), (0.0, 1.0))
-    margin = _MARGIN * max(max(lons) - min(lons), max(lats) - min(lats))
-    return (min(lons) - margin, min(lats) - margin, max(lons) + margin, max(lats) + margin)
+    middle = (min(lons) + max(lons)) / 2, (min(lats) + max(lats)) / 2
+    shrink = math.cos(math.radians(middle[1]))
+    grow = 1 + 2 * _MARGIN
+    wide, tall = (max(lons) - min(lons)) * shrink * grow, (max(lats) - min(lats)) * grow
+    wide, tall = max(wide, tall / _TALLEST), max(tall, wide * _WIDEST)
+    half_lon, half_lat = wide / shrink / 2, tall / 2
+    return middle[0] - half_lon, middle[1] - half_lat, middle[0] + half_lon, middle[1] + half_lat
 
 
 def _features(

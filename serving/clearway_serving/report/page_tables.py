@@ -82,9 +82,12 @@ def _city(report: MonthReport, t: Texts) -> Markup | None:
 def _corridors(report: MonthReport, t: Texts) -> Markup | None:
     rows = report.tables["corridors"]
     longest = rows["interval_high_min"].max() if rows.height else None
-    names = ("corridor", "direction", "days", "period", "bar")
-    columns = [(t(f"corridors.{name}"), False) for name in names]
-    columns.insert(4, (t("corridors.minutes"), True))
+    columns = [
+        (t("corridors.corridor"), False),
+        (t("corridors.when"), False),
+        (t("corridors.minutes"), True),
+        (t("corridors.bar"), False),
+    ]
     numeric = ("tti", "pti", "buffer", "observed", "n_days", "vehicles")
     columns += [(t(f"corridors.{name}"), True) for name in numeric]
     lines = []
@@ -92,10 +95,8 @@ def _corridors(report: MonthReport, t: Texts) -> Markup | None:
         known = row["travel_time_min"] is not None
         lines.append(
             (
-                row["corridor"],
-                direction_name(t, str(row["direction"])),
-                t(f"day_groups.{row['day_group']}"),
-                _period(t, row),
+                _line_name(t, row),
+                _when(t, row),
                 _minutes(t, row) if known else t("document.not_enough"),
                 _bar(row, longest) if known else "",
                 number(row["tti"], 2),
@@ -117,8 +118,7 @@ def corridor_changes(report: MonthReport, t: Texts) -> list[tuple[str, Markup]]:
     for kind in rows["kind"].unique(maintain_order=True):
         lines = [
             (
-                row["corridor"],
-                direction_name(t, row["direction"]),
+                _line_name(t, row),
                 t(f"headline.{row['verdict']}"),
                 signed_percent(row["change"]),
                 t(
@@ -132,7 +132,6 @@ def corridor_changes(report: MonthReport, t: Texts) -> list[tuple[str, Markup]]:
         ]
         columns = [
             (t("corridors.corridor"), False),
-            (t("corridors.direction"), False),
             (t("corridors.verdict"), False),
             (t("corridors.change"), True),
             (t("corridors.change_interval"), True),
@@ -237,6 +236,16 @@ def _period(t: Texts, row: Row) -> Markup:
     return Markup('{} <span class="small">{}</span>').format(name, hours)
 
 
+def _line_name(t: Texts, row: Row) -> str:
+    direction = direction_name(t, str(row["direction"]))
+    return t("corridors.name", corridor=row["corridor"], direction=direction)
+
+
+def _when(t: Texts, row: Row) -> str:
+    days, period = t(f"day_groups.{row['day_group']}"), t(f"inside.{row['period']}")
+    return t("corridors.when_text", days=days, period=period)
+
+
 def _minutes(t: Texts, row: Row) -> Markup:
     interval = t(
         "document.interval",
@@ -244,7 +253,7 @@ def _minutes(t: Texts, row: Row) -> Markup:
         high=number(row["interval_high_min"], 1),
     )
     mean = number(row["travel_time_min"], 1)
-    return Markup('<b>{}</b> <span class="small">{}</span>').format(mean, interval)
+    return Markup('<b>{}</b> <span class="small under">{}</span>').format(mean, interval)
 
 
 def _bar(row: Row, longest: object) -> Markup:

@@ -14,15 +14,13 @@ from markupsafe import Markup
 
 from clearway_serving.report import maps, page_evidence, page_tables
 from clearway_serving.report.figures import MonthReport
-from clearway_serving.report.headline import headline_views
+from clearway_serving.report.headline import headline_views, lead_text
 from clearway_serving.report.html_table import environment
 from clearway_serving.report.revision import Difference
 from clearway_serving.report.texts import Texts
 from clearway_serving.report.wording import month_name, number, percent
 
 _FONT = "static/vendor/inter/inter-latin.woff2"
-_LONG_TABLE = 14
-"""Rows after which the next part begins on a page of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ def write_page(
         "map_colours": list(zip(maps.COLOURS, maps.LABELS, strict=True)),
         "tables": page_tables.all_tables(report, t),
         "corridor_changes": page_tables.corridor_changes(report, t),
-        "long_corridors": report.tables["corridors"].height > _LONG_TABLE,
+        "lead": lead_text(report, t),
         "more_bottlenecks": page_tables.more(report, t, "bottlenecks"),
         "more_anomalies": page_tables.more(report, t, "anomalies"),
         "cleaning_text": page_evidence.cleaning_text(report, t),
@@ -132,7 +130,7 @@ def _map_views(report: MonthReport, t: Texts, folder: Path) -> list[dict[str, st
         picture = (folder / maps.map_name(day_group, period)).read_bytes()
         words = {
             "days": t(f"day_groups.{day_group}"),
-            "period": t(f"periods.{period}"),
+            "period": t(f"inside.{period}"),
         }
         views.append(
             {
