@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from clearway_core.city import City
 from clearway_core.contracts.corridor_tables import WINDOW
+from clearway_serving.published import Product
 from clearway_serving.report.sources import Sources
-from clearway_transforms import report_jobs
+from clearway_transforms import coverage_jobs, report_jobs
 from clearway_transforms.clean import RULES
 from clearway_transforms.month import Month, corridor_month
 from clearway_transforms.periods import group_of
@@ -181,14 +183,35 @@ def _congestion(
     return published.rename({"len": "n_published"}), everything.rename({"len": "n_rows"})
 
 
-QUINTILE_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    "table": pl.String,
-    "quintile": pl.Int64,
-    "n_cells": pl.Int64,
-    "withheld_share": pl.Float64,
-}
+_QUINTILE_COLUMNS = (
+    "quintile",
+    "population",
+    "n_cells",
+    "rows_suppressed",
+    "rows_suppressed_low",
+    "rows_suppressed_high",
+    "cells_suppressed",
+    "people_suppressed",
+)
 
 
-def quintiles() -> pl.DataFrame:
-    """Return the share of cells withheld by deprivation of the area they lie in."""
-    return pl.DataFrame(schema=QUINTILE_TYPES)
+def quintiles(sources: Sources, month: Month, city: City | None) -> pl.DataFrame:
+    """Return what is withheld of ``congestion`` by deprivation; 1 is the poorest fifth.
+
+    Quintile 0 is the whole city. Without rows where the city pack says nothing of people.
+    """
+    zone = ZoneInfo("UTC") if city is None else city.time_zone
+    start, end = (
+        datetime.combine(day, time(), zone).astimezone(UTC)
+        for day in (month.first, month.last + timedelta(days=1))
+    )
+    product = sources.product("congestion") or Product(resolution=8, window_minutes=60)
+    found = coverage_jobs.suppression(
+        sources.lake,
+        city=city,
+        resolution=product.resolution,
+        window_minutes=product.window_minutes,
+        between=(start, end),
+    )
+    rows = found.by_quintile.drop_nulls("quintile").select(_QUINTILE_COLUMNS)
+    return rows if found.missing is None else rows.head(0)

@@ -28,7 +28,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "days": ("local_date",),
     "cleaning": ("rule",),
     "suppression": ("table",),
-    "quintiles": ("table", "quintile"),
+    "quintiles": ("quintile",),
 }
 """Tables of figures, in the order of the report, with the columns that name a row."""
 
@@ -48,6 +48,12 @@ UNITS: Mapping[str, str] = {
     "share": "1",
     "withheld_share": "1",
     "space_mean_kmh": "km/h",
+    "population": "1",
+    "rows_suppressed": "1",
+    "rows_suppressed_low": "1",
+    "rows_suppressed_high": "1",
+    "cells_suppressed": "1",
+    "people_suppressed": "1",
 }
 """Units of columns that no contract of the lake describes."""
 

@@ -100,7 +100,7 @@ def month_report(
     }
     published = {**frames, "reliability": cells, "corridor_times": corridor_days}
     frames["suppression"] = evidence.suppression(sources, published, month, resolution)
-    frames["quintiles"] = evidence.quintiles()
+    frames["quintiles"] = evidence.quintiles(sources, month, city)
     progress(4, _STEPS, "places")
     placed = {name: _with_places(rows, city, resolution) for name, rows in frames.items()}
     report = MonthReport(

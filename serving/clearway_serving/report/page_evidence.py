@@ -63,16 +63,23 @@ def suppression(report: MonthReport, t: Texts) -> Markup | None:
 
 def quintiles(report: MonthReport, t: Texts) -> Markup | None:
     """Return how much is withheld by deprivation of the area."""
-    columns = [
-        (t("coverage.quintile"), False),
-        (t("coverage.quintile_cells"), True),
-        (t("coverage.withheld_share"), True),
-    ]
+    names = (
+        "quintile",
+        "people",
+        "quintile_cells",
+        "withheld_share",
+        "cells_hidden",
+        "people_hidden",
+    )
+    columns = [(t(f"coverage.{name}"), name != "quintile") for name in names]
     rows = [
         (
             t(f"coverage.quintile_{row['quintile']}"),
+            number(row["population"]),
             number(row["n_cells"]),
-            percent(row["withheld_share"], 0),
+            percent(row["rows_suppressed"], 0),
+            percent(row["cells_suppressed"], 0),
+            percent(row["people_suppressed"], 0),
         )
         for row in report.tables["quintiles"].iter_rows(named=True)
     ]
