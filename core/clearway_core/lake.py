@@ -259,6 +259,10 @@ class Table:
         self._delta = delta
         return delta
 
+    def handle_at(self, version: int) -> DeltaTable:
+        """Return the Delta table as it was at a version."""
+        return DeltaTable(self.uri, version=version, storage_options=self._options or None)
+
     def _refuse_newer(self, delta: DeltaTable) -> None:
         held = delta.metadata().name or ""
         name, _, version = held.partition("/")

@@ -26,17 +26,26 @@ def build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress:
         speed = speeds.cell_speed(sums.lazy(), parameters)
         replace(lake, "cell_speed", speed, product=product, days=[day])
         progress(number + 1, 2 * len(days), f"{day} speed")
-    look_back = product.scan(lake, "cell_travel", _look_back(lake, product, parameters))
+    recent = _look_back(lake, product, parameters)
+    look_back = product.scan(lake, "cell_travel", recent)
     reference = free_flow_rows(look_back, product, parameters).collect()
-    lake.table("free_flow").replace(
-        reference,
-        {"resolution": [product.resolution], "window_minutes": [product.window_minutes]},
-    )
+    if _put_reference(lake, product, reference):
+        days = sorted({*days, *recent})
     for number, day in enumerate(days):
         speed = product.scan(lake, "cell_speed", [day])
         congested = indices.congestion(speed, reference.lazy())
         replace(lake, "congestion", congested, product=product, days=[day])
         progress(len(days) + number + 1, 2 * len(days), f"{day} congestion")
+
+
+def _put_reference(lake: Lake, product: Product, reference: pl.DataFrame) -> bool:
+    """Write ``free_flow`` of a product, and return whether it says anything new."""
+    table, shape = lake.table("free_flow"), (product.resolution, product.window_minutes)
+    held = table.scan([("resolution", "=", shape[0]), ("window_minutes", "=", shape[1])])
+    if held.sort(table.contract.key).collect().equals(reference):
+        return False
+    table.replace(reference, {"resolution": [shape[0]], "window_minutes": [shape[1]]})
+    return True
 
 
 def rolled_travel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -13,13 +13,25 @@ from clearway_core.city import City
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_transforms import cells, clean, near_roads, period_jobs, release_jobs, tables, trips
+from clearway_transforms import (
+    cells,
+    clean,
+    late_data,
+    near_roads,
+    period_jobs,
+    release_jobs,
+    tables,
+    trips,
+)
 from clearway_transforms.cell_jobs import build_cells
 from clearway_transforms.corridor_jobs import build_corridors
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.period_jobs import PeriodAccount
 from clearway_transforms.product import BASE_RESOLUTION, Product
-from clearway_transforms.vehicle_jobs import Counts, build_vehicle_travel
+from clearway_transforms.vehicle_jobs import build_vehicle_travel
+
+_NO_DAY = date.min
+"""Of which no table holds rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +43,9 @@ class CongestionAccount:
     resolution, window_minutes
         Of the cells and windows. [1], [min]
     days
-        UTC days whose fixes were read again.
+        UTC days that were built again; empty where nothing had come since the last build.
+    left_alone
+        UTC days with new fixes that stay as they are, since some of their fixes have been deleted.
     n_fixes, n_kept
         Fixes of those days in the raw table, and those that cleaning kept.
     dropped
@@ -59,6 +73,7 @@ class CongestionAccount:
     resolution: int
     window_minutes: int
     days: tuple[date, ...]
+    left_alone: tuple[date, ...]
     n_fixes: int
     n_kept: int
     dropped: Mapping[str, int]
@@ -104,7 +119,9 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
         Its clock says when hours, days and nights begin (else UTC), its service area which fixes
         are far away (else that rule is left out).
     time_from, time_to
-        Only days that fixes in [from, to) can touch; None is without bound.
+        Days that fixes in [from, to) can touch are built again, whatever was built before; None is
+        without bound. Without either, only what has come since the last build is built, and all of
+        it after a change of parameters, city pack or version.
     progress
         Told after each day and vehicle bucket, then from the start again as cells are written.
 
@@ -116,36 +133,37 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
         If resolution or window are not among those that can be built.
     """
     product = Product(resolution=resolution, window_minutes=window_minutes, city=city)
-    days = tables.ping_days(lake, time_from, time_to)
-    if not days:
+    every = tables.ping_days(lake, time_from, time_to)
+    if not every:
         span = f" from {time_from} to {time_to}" if time_from or time_to else ""
         message = (
             f"expected GPS fixes in the lake{span}, found none: run `clearway replay` and "
             "`clearway ingest run` first"
         )
         raise InsufficientData(message)
-    counts = build_vehicle_travel(lake, product, days=days, progress=progress)
-    local_days = period_jobs.build_period_travel(lake, product, list(days))
-    written = product.days_touched(list(days))
-    build_cells(lake, product, days=written, progress=progress)
-    periods = period_jobs.build_reliability(lake, product, local_days, progress)
-    build_corridors(lake, city, list(days))
+    todo = late_data.plan(lake, product)
+    bounded = time_from is not None or time_to is not None
+    units, days = (every, list(every)) if bounded else (todo.units, list(todo.days))
+    periods = PeriodAccount()
+    if days:
+        late_data.forget(lake, product, todo.made_with)
+        build_vehicle_travel(lake, product, units=units, progress=progress)
+        local_days = period_jobs.build_period_travel(lake, product, days)
+        build_cells(lake, product, days=product.days_touched(days), progress=progress)
+        periods = period_jobs.build_reliability(lake, product, local_days, progress)
+        build_corridors(lake, city, days)
     release_jobs.settle_release(lake, city=city)
-    account = _account(lake, product, counts=counts, days=tuple(days), written=written)
-    return replace(account, periods=periods)
+    if days and not bounded:
+        late_data.record(lake, product, todo)
+    account = _account(lake, product, tuple(days))
+    return replace(account, periods=periods, left_alone=() if bounded else todo.left_alone)
 
 
-def _account(
-    lake: Lake,
-    product: Product,
-    *,
-    counts: Counts,
-    days: tuple[date, ...],
-    written: Sequence[date],
-) -> CongestionAccount:
-    found: Counter[tuple[str, str]] = Counter()
-    for (_, subject, name), number in counts.items():
-        found[subject, name] += number
+def _account(lake: Lake, product: Product, days: tuple[date, ...]) -> CongestionAccount:
+    counts = lake.table("cleaning_counts").scan().filter(pl.col("observed_date").is_in(days))
+    by_name = counts.group_by("subject", "name").agg(pl.col("n").sum()).collect()
+    found = Counter({(subject, name): n for subject, name, n in by_name.iter_rows()})
+    written = product.days_touched(days) or [_NO_DAY]
     sums = product.scan(lake, "cell_travel", written).filter(
         pl.col("vehicle_class") == cells.ALL_CLASSES
     )
@@ -154,11 +172,12 @@ def _account(
     ).filter(pl.col("window_date").is_in(list(written)))
     passed = public.select(pl.len()).collect().item()
     totals = tables.totals(sums).collect().row(0, named=True)
-    vehicles = tables.most_vehicles(product.scan_vehicles(lake, days)).collect().item()
+    vehicles = tables.most_vehicles(product.scan_vehicles(lake, days or [_NO_DAY])).collect().item()
     return CongestionAccount(
         resolution=product.resolution,
         window_minutes=product.window_minutes,
         days=days,
+        left_alone=(),
         n_fixes=found["fixes", "read"],
         n_kept=found["fixes", "kept"],
         dropped={name: found["left_out", name] for name in clean.RULES},

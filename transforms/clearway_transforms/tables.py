@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
 from clearway_core.contracts.field import Contract
-from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake, Table
-from clearway_core.schema import polars_schema
 from clearway_transforms.speed import space_mean_kmh
 
 BEFORE_DAY = timedelta(minutes=75)
@@ -133,12 +131,6 @@ def replace_days(
             "window_date": list(days),
         },
     )
-
-
-def count_rows(counts: Mapping[tuple[date, str, str], int]) -> pl.DataFrame:
-    """Return counts by day, subject and name as rows of ``cleaning_counts``, in order."""
-    rows = [(*key, number) for key, number in sorted(counts.items())]
-    return pl.DataFrame(rows, schema=polars_schema(LAKE_CONTRACTS["cleaning_counts"]), orient="row")
 
 
 def n_providers(lake: Lake) -> pl.LazyFrame:

@@ -7,7 +7,6 @@ side.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -16,6 +15,7 @@ from clearway_core.city import City
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress
 from clearway_transforms import clean, corridor_jobs, tables, travel, trips
+from clearway_transforms.late_data import Units, put_counts
 from clearway_transforms.near_roads import Roads, count_near_roads, read_roads
 from clearway_transforms.parameters import CongestionParameters, congestion_parameters
 from clearway_transforms.product import Product, replace
@@ -163,20 +163,26 @@ def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def build_vehicle_travel(
-    lake: Lake, product: Product, *, days: Mapping[date, Sequence[int]], progress: Progress
-) -> Counts:
-    """Write ``vehicle_travel`` and ``cleaning_counts`` day by day; return the counts."""
+def build_vehicle_travel(lake: Lake, product: Product, *, units: Units, progress: Progress) -> None:
+    """Write the vehicle travel of days and vehicle buckets, day by day, and their counts.
+
+    Rows of vehicles of other buckets stay as they are.
+    """
+    if not units:
+        return
     parameters = congestion_parameters()
     base = Product(resolution=product.base, window_minutes=travel.BASE_WINDOW_MINUTES)
     roads, lines = read_roads(product.city), corridor_jobs.corridor_index(product.city)
-    counts: Counts = Counter()
-    total, done = sum(map(len, days.values())), 0
-    for day, buckets in days.items():
-        parts, along = [], []
+    every = tables.ping_days(lake)
+    counts: dict[tuple[date, int, str, str], int] = {}
+    total, done = sum(map(len, units.values())), 0
+    for day, buckets in units.items():
+        parts, along, seen = [], [], []
         for bucket in buckets:
+            raw = tables.scan_pings(lake, day, bucket).collect()
+            seen.append(raw.select("provider", "vehicle").unique())
             paired, found = located_pairs(
-                tables.scan_pings(lake, day, bucket).collect(),
+                raw,
                 parameters,
                 day=day,
                 resolution=base.resolution,
@@ -185,10 +191,21 @@ def build_vehicle_travel(
             )
             parts.append(travel_in_cells(paired, parameters, day=day, resolution=base.resolution))
             along.append(corridor_jobs.vehicle_corridor_travel_of(paired, lines, day))
-            counts.update(found)
+            counts |= {(day, bucket, what, name): n for (_, what, name), n in found.items()}
             done += 1
             progress(done, total, f"{day}")
+        if set(buckets) != set(every[day]):
+            gone = pl.concat(seen)
+            parts.append(_of_others(base.scan(lake, "vehicle_travel", [day]), gone, parts[0]))
+            if lines is not None:
+                held = lake.table("vehicle_corridor_travel").scan([("window_date", "=", day)])
+                along.append(_of_others(held, gone, along[0]))
         replace(lake, "vehicle_travel", pl.concat(parts).lazy(), product=base, days=[day])
         corridor_jobs.write_vehicle_travel(lake, along, lines, day)
-    lake.table("cleaning_counts").replace(tables.count_rows(counts), {"observed_date": list(days)})
-    return counts
+    put_counts(lake, counts)
+
+
+def _of_others(held: pl.LazyFrame, gone: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that a table holds of other vehicles, with the columns of new ones."""
+    others = held.join(gone.lazy(), on=["provider", "vehicle"], how="anti")
+    return others.select(pl.col(name).cast(dtype) for name, dtype in like.schema.items()).collect()

@@ -85,8 +85,8 @@ def congestion(
 ) -> None:
     """Build speed, free flow and congestion per cell and window, from GPS fixes.
 
-    Fixes that cannot be right are left out and counted by rule. Days that are built again replace
-    what was there.
+    Fixes that cannot be right are left out and counted by rule. Only days are built to which fixes
+    have come since the last build; with --from or --to those days, whatever was built before.
     """
     from clearway_cli.cities import find_city
     from clearway_core.lake import open_lake
@@ -335,7 +335,22 @@ def _say_all(built: Mapping[str, Values], skipped: Mapping[str, str], *, as_json
 
 
 def _say_congestion(values: Values) -> None:
-    days = _listed(values["days"])
+    days, left_alone = _listed(values["days"]), _listed(values["left_alone"])
+    if left_alone:
+        console.print(
+            f"left alone: {', '.join(map(str, left_alone))}. Fixes came late for days of which some "
+            "have been deleted; their tables stay as they are.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if not days:
+        console.print(
+            "Congestion: nothing has come since the last build; the tables are as they were. "
+            "--from and --to build days again all the same.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
     mean = values["city_mean_kmh"]
     say_table("Fixes left out, by rule", _counts(values["dropped"]))
     say_table("Pairs of fixes, by kind", _counts(values["legs"]))

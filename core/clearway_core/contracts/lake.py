@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearway_core.contracts.build_tables import BUILD_STATES, CLEANING_PARTS
 from clearway_core.contracts.corridor_tables import (
     CORRIDOR_TIMES,
     CORRIDOR_TRAVEL,
@@ -50,6 +51,8 @@ LAKE_CONTRACTS = {
         DEAD_LETTERS,
         RECEIVED_RANGES,
         INGEST_COMMITS,
+        BUILD_STATES,
+        CLEANING_PARTS,
         CLEANING_COUNTS,
         VEHICLE_TRAVEL,
         CELL_TRAVEL,
