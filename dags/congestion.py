@@ -61,6 +61,6 @@ with DAG(
     @task(outlets=[CONGESTION], retries=0)
     def check() -> dict[str, object]:
         """Publish this version if it passes."""
-        return dag_tasks.require("congestion")
+        return dag_tasks.require("congestion", "corridor_times")
 
     ingest() >> build() >> check()

@@ -72,6 +72,30 @@ def build_emissions() -> Account:
     return plain(jobs.build_emissions(settings.lake(), city=settings.city()))
 
 
+def report(month: str | None) -> Account:
+    """Make the congestion report of a month (``clearway report congestion --month M``).
+
+    Raises
+    ------
+    UsageError
+        If no month is given, as in a run by hand without one.
+    """
+    from clearway_serving.report.jobs import report_congestion
+
+    if month is None:
+        message = "a run by hand belongs to no month: give it one, such as month = 2026-01"
+        raise UsageError(message)
+    settings = from_environment()
+    account = report_congestion(
+        settings.lake(),
+        month,
+        reports_dir=settings.reports_dir(),
+        quality_dir=settings.quality_dir(),
+        city=settings.city(),
+    )
+    return plain(account)
+
+
 def expire() -> Account:
     """Delete what tells of single vehicles when its time is over (``clearway ingest expire``)."""
     from clearway_ingest import retention
@@ -84,8 +108,10 @@ def has_rows(table: str) -> bool:
     return from_environment().lake().table(table).exists()
 
 
-def require(table: str) -> Account:
-    """Check a table's newest version (``clearway quality check TABLE``).
+def require(table: str, *others: str) -> Account:
+    """Check a table's newest version, and those of other tables that exist.
+
+    The same as ``clearway quality check TABLE``; what comes back is about the first.
 
     Raises
     ------
@@ -95,7 +121,12 @@ def require(table: str) -> Account:
     from clearway_quality import jobs
 
     settings = from_environment()
-    return plain(jobs.require(settings.lake(), table, report_dir=settings.quality_dir()))
+    lake = settings.lake()
+    found = jobs.require(lake, table, report_dir=settings.quality_dir())
+    for other in others:
+        if lake.table(other).exists():
+            jobs.require(lake, other, report_dir=settings.quality_dir())
+    return plain(found)
 
 
 def propose() -> Account:

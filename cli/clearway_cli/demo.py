@@ -31,7 +31,7 @@ RECORDINGS = (
 )
 """File, source profile and gateway: the fleets' positions, and the air sensors."""
 
-CHECKED_TABLES = ("congestion", "air_hourly", "cell_emissions")
+CHECKED_TABLES = ("congestion", "corridor_times", "air_hourly", "cell_emissions")
 
 _MARKER = ".clearway-demo"
 

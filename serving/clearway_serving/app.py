@@ -13,7 +13,7 @@ from starlette.responses import FileResponse
 from clearway_core.city import City
 from clearway_core.lake import Lake
 from clearway_serving.published import PublishedTables
-from clearway_serving.routes import air, congestion, meta, proposals
+from clearway_serving.routes import air, congestion, corridors, meta, proposals
 from clearway_serving.security import LOOPBACK_NAMES, KnownHosts, SecurityHeaders
 from clearway_serving.site import Site
 
@@ -61,7 +61,7 @@ def create_app(
         docs_url=None,  # that page loads its scripts from elsewhere
         redoc_url=None,
     )
-    for subject in (meta, congestion, air, proposals):
+    for subject in (meta, congestion, corridors, air, proposals):
         app.include_router(subject.router(site))
     for route, page in _PAGES.items():
         app.add_api_route(route, _page(page), methods=["GET", "HEAD"], include_in_schema=False)

@@ -9,7 +9,14 @@ import orjson
 import polars as pl
 
 from clearway_core.contracts.field import Contract, DataType
-from clearway_core.geo import boundary_of, cell_text
+from clearway_core.geo import boundary_of, cell_number, cell_text, resolution_of
+from clearway_serving.places import Places
+
+PLACE_COLUMNS = {
+    "area": "Area of the city pack that the cell lies in.",
+    "corridor": "Corridors of the city pack that run through the cell.",
+}
+"""What a file says about the place of each cell, beside the columns of its table."""
 
 _DECIMALS_DEG = 7
 """Seven decimals are about one centimetre."""
@@ -23,6 +30,37 @@ def readable(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
         texts = {number: cell_text(number) for number in numbers}
         frame = frame.with_columns(pl.col(name).replace_strict(texts, return_dtype=pl.String))
     return frame.sort(contract.key) if contract.key else frame
+
+
+def with_places(rows: pl.DataFrame, contract: Contract, places: Places) -> pl.DataFrame:
+    """Return readable rows of cells with the area that each lies in and the corridors through it.
+
+    Parameters
+    ----------
+    rows
+        From `readable`.
+    contract
+        Of the rows; tables without cells stay as they are.
+    places
+        Names of the city pack; a cell without one has none.
+    """
+    if not has_geometry(contract):
+        return rows
+    texts = rows["h3_cell"].unique().to_list()
+    numbers = {text: cell_number(text) for text in texts}
+    labels = pl.DataFrame(
+        [
+            (
+                text,
+                places.area(number, resolution_of(number)),
+                places.corridor(number, resolution_of(number)),
+            )
+            for text, number in numbers.items()
+        ],
+        schema={"h3_cell": pl.String, **dict.fromkeys(PLACE_COLUMNS, pl.String)},
+        orient="row",
+    )
+    return rows.join(labels, on="h3_cell", how="left", validate="m:1", maintain_order="left")
 
 
 def write_parquet(rows: pl.DataFrame, path: Path) -> None:
@@ -74,10 +112,12 @@ def has_geometry(contract: Contract) -> bool:
 
 def column_notes(contract: Contract, names: Sequence[str]) -> list[dict[str, str]]:
     """Return name, unit and meaning of columns, for the file's metadata."""
+    known = {field.name: (field.unit, field.description) for field in contract.fields}
+    known |= {name: ("1", text) for name, text in PLACE_COLUMNS.items()}
     return [
-        {"name": name, "unit": field.unit, "description": field.description}
+        {"name": name, "unit": unit, "description": text}
         for name in names
-        for field in (contract.field(name),)
+        for unit, text in (known[name],)
     ]
 
 

@@ -19,6 +19,7 @@ from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_serving import export, export_windows
+from clearway_serving.places import Places
 from clearway_serving.published import Product, PublishedTables
 from clearway_transforms.release import LADDER, release_parameters
 
@@ -121,7 +122,7 @@ def export_table(
     report_dir
         Where the quality gate puts its report, if it has to run.
     city
-        Its clock reads ``at`` without an offset.
+        Its clock reads ``at`` without an offset; its areas and corridors name cells.
     clock
         For the time in the metadata.
     progress
@@ -151,7 +152,7 @@ def export_table(
     rows = candidates
     if request.public:
         rows = _released(tables, request, version, product, candidates)
-    rows = export.readable(rows, contract)
+    rows = export.with_places(export.readable(rows, contract), contract, Places(city))
     progress(2, 3, "writing")
     _write(rows, contract, request)
     account = ExportAccount(

@@ -7,6 +7,7 @@ import math
 from functools import cache, cached_property
 
 from clearway_core.city import City
+from clearway_core.corridor_lines import read_corridors
 from clearway_core.geo import cell_text, cells_in_geometry, centre_of, distance_m
 
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
@@ -26,6 +27,7 @@ class Places:
     def __init__(self, city: City | None) -> None:
         self._city = city
         self._areas_at = cache(self._cells_of_areas)
+        self._corridors_at = cache(self._cells_of_corridors)
 
     def name(self, h3_cell: int, resolution: int) -> str:
         """Return what to call a cell; several cells may share a name."""
@@ -39,6 +41,10 @@ class Places:
     def area(self, h3_cell: int, resolution: int) -> str | None:
         """Return the name of the pack's area that a cell lies in, or None."""
         return self._areas_at(resolution).get(h3_cell)
+
+    def corridor(self, h3_cell: int, resolution: int) -> str | None:
+        """Return the names of the corridors that run through a cell, or None."""
+        return self._corridors_at(resolution).get(h3_cell)
 
     def labels(self) -> list[dict[str, object]]:
         """Return each area's name with the middle of its outline."""
@@ -69,6 +75,15 @@ class Places:
             for cell in cells_in_geometry(geometry, resolution):
                 names.setdefault(cell, name)
         return names
+
+    def _cells_of_corridors(self, resolution: int) -> dict[int, str]:
+        names: dict[int, list[str]] = {}
+        for corridor in read_corridors(self._city):
+            for cell in corridor.cells(resolution):
+                known = names.setdefault(cell, [])
+                if corridor.name not in known:
+                    known.append(corridor.name)
+        return {cell: "; ".join(known) for cell, known in names.items()}
 
 
 def _middle(geometry: dict[str, object]) -> tuple[float, float]:

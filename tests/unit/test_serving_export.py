@@ -40,7 +40,7 @@ def test_an_internal_parquet_file_holds_every_row_and_column(lake: Lake, tmp_pat
 
     frame = pl.read_parquet(tmp_path / "c.parquet")
     expected = serving_lake.rows()
-    assert frame.columns == list(LAKE_CONTRACTS["congestion"].columns)
+    assert frame.columns == [*LAKE_CONTRACTS["congestion"].columns, "area", "corridor"]
     assert frame.height == account.rows == expected.height
     assert frame.schema["h3_cell"] == pl.String
     assert frame["h3_cell"].str.len_chars().unique().to_list() == [15]

@@ -212,9 +212,10 @@ def _with_free_flow(
 def _replace(lake: Lake, table: str, rows: pl.LazyFrame, days: Sequence[date]) -> None:
     contract = LAKE_CONTRACTS[table]
     dated = rows.with_columns(window_date=pl.col("window_start").dt.date())
-    lake.table(table).replace(
-        dated.select(contract.columns).sort(contract.key).collect(), {"window_date": list(days)}
-    )
+    written = dated.select(contract.columns).sort(contract.key).collect()
+    # A table without any row would not pass the quality gate: it is not begun.
+    if written.height or lake.table(table).exists():
+        lake.table(table).replace(written, {"window_date": list(days)})
 
 
 def _forget(lake: Lake, table: str, days: Sequence[date]) -> None:

@@ -63,6 +63,8 @@ def router(site: Site) -> APIRouter:
             {
                 "h3_cell": h3_cell,
                 "place": site.places.name(number, resolution),
+                "area": site.places.area(number, resolution),
+                "corridor": site.places.corridor(number, resolution),
                 "resolution": resolution,
                 "window_minutes": window_minutes,
                 "values": columns(values),
@@ -100,6 +102,8 @@ def _day(site: Site, frame: pl.DataFrame, date: str, *, window_minutes: int) -> 
         "windows": windows,
         "cells": [cell_text(number) for number in cells],
         "places": [site.places.name(number, resolution) for number in cells],
+        "areas": [site.places.area(number, resolution) for number in cells],
+        "corridors": [site.places.corridor(number, resolution) for number in cells],
         "values": columns(values),
         "city": columns(_city(rows, windows)),
     }

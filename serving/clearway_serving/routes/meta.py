@@ -36,6 +36,7 @@ def router(site: Site) -> APIRouter:
                 "software_version": package_version("clearway"),
                 "approval_url": site.approval_url,
                 "congestion": _congestion(site),
+                "corridors": _corridors(site),
                 "air": _air(site),
                 "gates": {name: _gate(site, name) for name in ("congestion", "air_hourly")},
             }
@@ -95,6 +96,18 @@ def _congestion(site: Site) -> dict[str, object]:
     shown = [product for product in products if product["n_rows"]]
     reason = None if shown else "Every value was withheld, or nothing was built yet."
     return {"available": bool(shown), "reason": reason, "products": shown}
+
+
+def _corridors(site: Site) -> dict[str, object]:
+    try:
+        frame = site.published.frame("corridor_times")
+    except NothingPublished as nothing:
+        return {"available": False, "reason": str(nothing), "dates": []}
+    return {
+        "available": not frame.is_empty(),
+        "reason": None,
+        "dates": _local_dates(site, frame, "window_start"),
+    }
 
 
 def _air(site: Site) -> dict[str, object]:

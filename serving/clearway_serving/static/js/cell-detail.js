@@ -37,6 +37,7 @@ export function drawCell(answer, day, window, clock, close) {
   fill(byId('view-cell'),
     back,
     element('h2', { class: 'detail-title', text: answer.place }),
+    answer.corridor ? element('p', { class: 'small', text: `On ${answer.corridor}` }) : null,
     element('p', { class: 'cell-code', text: `H3 ${answer.h3_cell} · resolution ${answer.resolution}` }),
     figures(shown, clock, now, day.windowMinutes),
     holder,

@@ -12,7 +12,7 @@ import { number } from './overview.js';
 export function drawCells(day, window, pick) {
   const wanted = byId('search').value.trim().toLowerCase();
   const rows = day.at(window)
-    .filter((row) => !wanted || day.places[row.cell].toLowerCase().includes(wanted) || day.cells[row.cell].startsWith(wanted))
+    .filter((row) => !wanted || day.places[row.cell].toLowerCase().includes(wanted) || day.corridors[row.cell]?.toLowerCase().includes(wanted) || day.cells[row.cell].startsWith(wanted))
     .sort((a, b) => (b.tti ?? 0) - (a.tti ?? 0));
   if (!rows.length) {
     byId('cell-table').replaceChildren(element('p', { class: 'muted', text: wanted ? 'No cell matches.' : 'Nothing is published for this window.' }));
@@ -22,7 +22,8 @@ export function drawCells(day, window, pick) {
     const cell = day.cells[row.cell];
     const button = element('button', { type: 'button', class: 'text-button', 'data-cell': cell, text: day.places[row.cell] });
     button.addEventListener('click', () => pick(cell));
-    const name = element('div', {}, button, element('div', { class: 'cell-code', text: cell }));
+    const corridor = day.corridors[row.cell];
+    const name = element('div', {}, button, corridor ? element('div', { class: 'small muted', text: corridor }) : null, element('div', { class: 'cell-code', text: cell }));
     return { cells: [name, number(row.tti, 2), number(row.space_mean_kmh, 0), `${number(row.interval_low_kmh, 0)}–${number(row.interval_high_kmh, 0)}`, String(row.n_vehicles), row.quality] };
   });
   byId('cell-table').replaceChildren(table(

@@ -45,6 +45,20 @@ const hatchLayer = (level) => ({
   },
 });
 
+/** Each direction beside the line, on its right; two layers of it, since dashes cannot depend on data. */
+const CORRIDOR_OFFSET = ['interpolate', ['linear'], ['zoom'], 11, 2.5, 15, 6];
+const CORRIDOR_WIDTH = ['interpolate', ['linear'], ['zoom'], 11, ['case', ['get', 'chosen'], 5, 3], 15, ['case', ['get', 'chosen'], 10, 7]];
+const corridorLine = { 'line-offset': CORRIDOR_OFFSET, 'line-width': CORRIDOR_WIDTH };
+const corridorLayers = [
+  { id: 'corridor-bed', type: 'line', source: 'corridors', layout: { 'line-cap': 'butt', 'line-join': 'round' },
+    paint: { 'line-color': ['case', ['get', 'chosen'], '#14222c', '#ffffff'], 'line-offset': CORRIDOR_OFFSET,
+      'line-width': ['interpolate', ['linear'], ['zoom'], 11, ['case', ['get', 'chosen'], 8, 5], 15, ['case', ['get', 'chosen'], 14, 10]] } },
+  { id: 'corridor-known', type: 'line', source: 'corridors', filter: ['get', 'known'],
+    layout: { 'line-join': 'round' }, paint: { 'line-color': ['get', 'colour'], ...corridorLine } },
+  { id: 'corridor-unknown', type: 'line', source: 'corridors', filter: ['!', ['get', 'known']],
+    layout: { 'line-join': 'round' }, paint: { 'line-color': '#7b8994', 'line-dasharray': [1.6, 1.2], ...corridorLine } },
+];
+
 /** @param {BaseMap} base @returns {any} */
 const style = (base) => ({
   version: 8,
@@ -52,6 +66,7 @@ const style = (base) => ({
     roads: { type: 'geojson', data: base.roads },
     water: { type: 'geojson', data: base.water },
     cells: { type: 'geojson', data: { type: 'FeatureCollection', features: [] }, promoteId: 'cell' },
+    corridors: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
     zone: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
   },
   layers: [
@@ -72,6 +87,7 @@ const style = (base) => ({
     { id: 'roads', type: 'line', source: 'roads', layout: { 'line-cap': 'round', 'line-join': 'round' },
       paint: { 'line-color': '#14222c', 'line-width': roadWidth(1.3, 0.8, 0.35),
         'line-opacity': ['match', roadClass, MAJOR, 0.55, MIDDLE, 0.4, 0.24] } },
+    ...corridorLayers,
     { id: 'zone-fill', type: 'fill', source: 'zone', paint: { 'fill-color': '#0b4f67', 'fill-opacity': 0.16 } },
     { id: 'zone-edge', type: 'line', source: 'zone', paint: { 'line-color': '#0b4f67', 'line-width': 2.5 } },
     { id: 'chosen-halo', type: 'line', source: 'cells',
@@ -149,9 +165,29 @@ export class CityMap {
 
   /** @param {(cell: string) => void} pick Called with the cell that was clicked. */
   onPick(pick) {
-    this.map.on('click', 'cells', (/** @type {any} */ event) => pick(event.features[0].properties.cell));
+    this.map.on('click', 'cells', (/** @type {any} */ event) => {
+      if (!this.corridorAt(event.point)) pick(event.features[0].properties.cell);
+    });
     this.map.on('mouseenter', 'cells', () => { this.map.getCanvas().style.cursor = 'pointer'; });
     this.map.on('mouseleave', 'cells', () => { this.map.getCanvas().style.cursor = ''; });
+  }
+
+  /** @param {any} point @returns {any} The corridor drawn there, above the cells. */
+  corridorAt(point) {
+    return this.map.queryRenderedFeatures(point, { layers: ['corridor-bed'] })[0];
+  }
+
+  /** @param {(corridor: number) => void} pick Called with the corridor that was clicked. */
+  onPickCorridor(pick) {
+    this.map.on('click', 'corridor-bed', (/** @type {any} */ event) => pick(event.features[0].properties.corridor));
+    this.map.on('mouseenter', 'corridor-bed', () => { this.map.getCanvas().style.cursor = 'pointer'; });
+  }
+
+  /** @param {Array<{corridor: number, line: number[][], colour: string, known: boolean, chosen: boolean}>} corridors */
+  setCorridors(corridors) {
+    const features = corridors.map(({ line, ...properties }) => ({
+      type: 'Feature', properties, geometry: { type: 'LineString', coordinates: line } }));
+    this.map.getSource('corridors').setData({ type: 'FeatureCollection', features });
   }
 
   /** @param {string[]} cells H3 indices; their polygons are made here. */

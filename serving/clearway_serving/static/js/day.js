@@ -22,6 +22,7 @@ export class Day {
     /** @type {number[]} */ this.windows = answer.windows;
     /** @type {string[]} */ this.cells = answer.cells;
     /** @type {string[]} */ this.places = answer.places;
+    /** @type {Array<string|null>} */ this.corridors = answer.corridors;
     this.city = answer.city;
     /** @type {Row[][]} */ this.byWindow = this.windows.map(() => []);
     const names = Object.keys(answer.values);

@@ -7,6 +7,7 @@ import { drawCell } from './cell-detail.js';
 import { drawCells } from './cell-list.js';
 import { CityMap, readBaseMap } from './city-map.js';
 import { CityClock } from './clock.js';
+import { CorridorLayer } from './corridor-layer.js';
 import { Day } from './day.js';
 import { byId, element } from './dom.js';
 import { drawLegend } from './legend.js';
@@ -31,6 +32,7 @@ class MapPage {
     /** @type {Day|null} */ this.day = null;
     this.map = new CityMap(byId('map'), base, meta.city?.service_area_deg ?? WORLD);
     this.air = new AirLayer(meta, this.map, this.clock);
+    this.corridors = new CorridorLayer(meta, this.map, this.clock);
     this.timebar = new Timebar(this.clock, (window) => this.show(window));
     this.product = meta.congestion.products[0];
   }
@@ -40,6 +42,7 @@ class MapPage {
     drawLegend(this.scale);
     this.offerProducts();
     this.map.onPick((cell) => this.pick(cell));
+    this.corridors.onPick((corridor) => this.showCorridor(corridor));
     startTabs(() => { this.forget(); this.drawPanel(); });
     byId('search').addEventListener('input', () => this.drawPanel());
     byId('measure').addEventListener('change', (event) => this.measure(/** @type {any} */ (event.target).value));
@@ -80,7 +83,7 @@ class MapPage {
   async load(date) {
     const { resolution, window_minutes } = this.product;
     const [answer] = await Promise.all([
-      read('/api/congestion', { date, resolution, window_minutes }), this.air.load(date)]);
+      read('/api/congestion', { date, resolution, window_minutes }), this.air.load(date), this.corridors.load(date)]);
     const before = this.day;
     this.day = new Day(answer);
     if (!before) {
@@ -103,6 +106,7 @@ class MapPage {
     this.window = window;
     this.map.paint(this.day.at(window), this.scale);
     this.air.draw(this.day.windows[window]);
+    this.corridors.draw(this.day.windows[window]);
     this.drawPanel();
     document.body.dataset.window = String(window);
   }
@@ -132,6 +136,12 @@ class MapPage {
     this.drawPanel();
     byId('view-cell').scrollTop = 0;
     if (byKeyboard) byId('close-cell').focus();
+  }
+
+  /** @param {number} corridor A line that was clicked: its day is in the overview. */
+  showCorridor(corridor) {
+    this.close();
+    document.querySelector(`[data-corridor="${corridor}"]`)?.scrollIntoView({ block: 'nearest' });
   }
 
   forget() {
