@@ -7,8 +7,9 @@ vehicle has several: the count is that of the largest epoch, never the sum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import polars as pl
 import polars_h3
 
@@ -22,6 +23,10 @@ KMH_PER_MM_MS = 3.6
 
 _VEHICLE = ("provider", "vehicle", "pseudonym_epoch")
 _CELL = ("h3_cell", "window_start", "vehicle_class")
+_SQUARES = ("distance_sq_dm2", "duration_sq_ds2", "distance_duration_dm_ds")
+
+_BITS = 62
+"""Providers that one whole number tells apart."""
 
 
 def count_queues(vehicle_travel: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
@@ -79,7 +84,7 @@ def roll_up(
     Parameters
     ----------
     vehicle_travel
-        Rows at the base resolution and window.
+        Rows at the base resolution and window: one per cell, window, class and vehicle.
     resolution
         H3 resolution, not finer than that of the rows.
     window_minutes
@@ -94,16 +99,47 @@ def roll_up(
         the coarser cell.
     """
     in_outline = pl.col(OUTLINE_COUNTS.get(resolution, "n_pings")).fill_null(pl.col("n_pings"))
-    cell = polars_h3.cell_to_parent(pl.col("h3_cell"), resolution).cast(pl.UInt64)
+    seen = vehicle_travel.with_columns(n_seen=in_outline)
+    columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
+
+    def roll(rows: pl.DataFrame) -> pl.DataFrame:
+        if window_minutes == BASE_WINDOW_MINUTES and _all_of(rows["h3_cell"], resolution):
+            return rows
+        cell = polars_h3.cell_to_parent(pl.col("h3_cell"), resolution).cast(pl.UInt64)
+        return (
+            rows.with_columns(h3_cell=cell, window_start=_window_start(window_minutes, time_zone))
+            .group_by(*_CELL, *_VEHICLE)
+            .agg(pl.col(*SUMS, "n_seen").sum())
+        )
+
+    return _of_all_rows(seen.select(columns), roll)
+
+
+def _all_of(cells: pl.Series, resolution: int) -> bool:
+    """Return whether all H3 cells are of a resolution, which is four bits of their number."""
+    return bool(((cells // 2**52) % 16 == resolution).all())
+
+
+def _window_start(window_minutes: int, time_zone: str) -> pl.Expr:
+    """Return the beginning of the window of so many minutes, by the clock of a time zone."""
     start = pl.col("window_start")
-    if window_minutes != BASE_WINDOW_MINUTES:
-        length = "1d" if window_minutes == 1440 else f"{window_minutes}m"  # noqa: PLR2004
-        start = start.dt.convert_time_zone(time_zone).dt.truncate(length)
-        start = start.dt.convert_time_zone("UTC")
-    return (
-        vehicle_travel.with_columns(h3_cell=cell, window_start=start)
-        .group_by(*_CELL, *_VEHICLE)
-        .agg(*(pl.col(name).sum() for name in SUMS), n_seen=in_outline.sum())
+    if window_minutes == BASE_WINDOW_MINUTES:
+        return start
+    length = "1d" if window_minutes == 1440 else f"{window_minutes}m"  # noqa: PLR2004
+    return start.dt.convert_time_zone(time_zone).dt.truncate(length).dt.convert_time_zone("UTC")
+
+
+def _of_all_rows(
+    rows: pl.LazyFrame,
+    function: Callable[[pl.DataFrame], pl.DataFrame],
+    schema: Mapping[str, pl.DataType] | None = None,
+) -> pl.LazyFrame:
+    """Return what a function makes of all rows at once; without a schema it keeps theirs."""
+    return rows.map_batches(
+        function,
+        schema=schema or rows.collect_schema(),
+        predicate_pushdown=False,
+        projection_pushdown=False,
     )
 
 
@@ -126,14 +162,18 @@ def with_all_classes(vehicle_travel: pl.LazyFrame, apart: Sequence[str] = ()) ->
         only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
     )
     known = vehicle_travel.with_columns(day).join(days, on="day", how="left", validate="m:1")
+    columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
+    all_classes = pl.lit(ALL_CLASSES).alias("vehicle_class")
+    by_class = known.filter("several")
+    # Where there is one class a vehicle has one row already.
+    alone = known.filter(~pl.col("several")).with_columns(all_classes)
     together = (
-        known.filter(pl.col("only_apart") | ~pl.col("vehicle_class").is_in(list(apart)))
+        by_class.filter(~pl.col("vehicle_class").is_in(list(apart)) | pl.col("only_apart"))
         .group_by("h3_cell", "window_start", *_VEHICLE)
         .agg(pl.col(name).sum() for name in (*SUMS, "n_seen"))
-        .with_columns(vehicle_class=pl.lit(ALL_CLASSES))
+        .with_columns(all_classes)
     )
-    columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
-    return pl.concat([together.select(columns), known.filter("several").select(columns)])
+    return pl.concat([each.select(columns) for each in (alone, together, by_class)])
 
 
 def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
@@ -159,25 +199,62 @@ def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
     """
     distance_dm = (pl.col("distance_mm") + 50) // 100
     duration_ds = (pl.col("duration_ms") + 50) // 100
-    seen = (pl.col("duration_ms") > 0) & (pl.col("n_seen") > 0)
-    squares = ("distance_sq_dm2", "duration_sq_ds2", "distance_duration_dm_ds")
-    by_epoch = vehicle_travel.group_by(*_CELL, "pseudonym_epoch").agg(
-        *(pl.col(name).sum() for name in SUMS),
-        n_vehicles=pl.struct("provider", "vehicle").filter(seen).n_unique(),
-        providers=pl.col("provider").filter(seen).unique(),
-        top_vehicle_ms=pl.col("duration_ms").max(),
-        distance_sq_dm2=(distance_dm * distance_dm).sum(),
-        duration_sq_ds2=(duration_ds * duration_ds).sum(),
-        distance_duration_dm_ds=(distance_dm * duration_ds).sum(),
+    columns = [*_CELL, *SUMS, "n_vehicles", "n_providers", "top_vehicle_ms", *_SQUARES]
+
+    def add_up(rows: pl.DataFrame) -> pl.DataFrame:
+        rows = rows.with_columns(
+            seen=(pl.col("duration_ms") > 0) & (pl.col("n_seen") > 0),
+            distance_sq_dm2=distance_dm * distance_dm,
+            duration_sq_ds2=duration_ds * duration_ds,
+            distance_duration_dm_ds=distance_dm * duration_ds,
+        )
+        bits = _provider_bits(rows)
+        n_providers = (pl.col(each.name).bitwise_or().bitwise_count_ones() for each in bits)
+        sums = (
+            rows.with_columns(bits)
+            .group_by(_CELL)
+            .agg(
+                pl.col(*SUMS, *_SQUARES).sum(),
+                pl.col("duration_ms").max().alias("top_vehicle_ms"),
+                n_vehicles=pl.col("seen").sum().cast(pl.Int64),
+                n_providers=pl.sum_horizontal(n_providers).cast(pl.Int64),
+            )
+            .filter(pl.col("duration_ms") > 0)
+        )
+        return _most_of_one_epoch(sums, rows).select(columns)
+
+    held = vehicle_travel.collect_schema()
+    schema = {name: held[name] if name in held else pl.Int64() for name in columns}
+    return _of_all_rows(vehicle_travel, add_up, schema)
+
+
+def _provider_bits(rows: pl.DataFrame) -> list[pl.Series]:
+    """Return a bit for the provider of each row that counts, in as many columns as it takes.
+
+    Distinct providers of a cell are then the bits of its rows together, without a set per cell.
+    """
+    names = rows["provider"].unique().sort()
+    place = rows["provider"].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+    bits = []
+    for first in range(0, max(len(names), 1), _BITS):
+        here = rows["seen"].to_numpy() & (place // _BITS == first // _BITS)
+        bits.append(pl.Series(f"providers_{first}", here * np.left_shift(1, place % _BITS)))
+    return bits
+
+
+def _most_of_one_epoch(sums: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the sums with the count of vehicles of the epoch that has most."""
+    if rows["pseudonym_epoch"].n_unique() <= 1:
+        return sums
+    most = (
+        rows.filter("seen")
+        .group_by(*_CELL, "pseudonym_epoch")
+        .agg(n_vehicles=pl.len().cast(pl.Int64))
+        .group_by(_CELL)
+        .agg(pl.col("n_vehicles").max())
     )
     return (
-        by_epoch.group_by(_CELL)
-        .agg(
-            *(pl.col(name).sum() for name in SUMS),
-            pl.col("n_vehicles").max().cast(pl.Int64),
-            n_providers=pl.col("providers").list.explode().drop_nulls().n_unique().cast(pl.Int64),
-            top_vehicle_ms=pl.col("top_vehicle_ms").max(),
-            **{name: pl.col(name).sum() for name in squares},
-        )
-        .filter(pl.col("duration_ms") > 0)
+        sums.drop("n_vehicles")
+        .join(most, on=_CELL, how="left", validate="1:1")
+        .with_columns(pl.col("n_vehicles").fill_null(0))
     )
