@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
+import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import t as student
@@ -9,6 +13,7 @@ from scipy.stats import t as student
 from clearway_transforms import air_quality, congestion, speed, sphere
 from clearway_transforms.air_jobs import air_parameters
 from clearway_transforms.calibration import calibrations
+from clearway_transforms.evidence import shrink
 from clearway_transforms.parameters import congestion_parameters
 
 
@@ -82,7 +87,7 @@ def test_ratio_estimator_equals_the_formula_written_out_over_vehicles():
     assert cv == pytest.approx(expected)
 
 
-def test_equal_vehicles_have_the_floor_as_their_spread():
+def test_equal_vehicles_get_the_interval_of_vehicles_that_differ_as_usual():
     parameters = congestion_parameters()
     row = {
         "n_vehicles": 4,
@@ -93,11 +98,38 @@ def test_equal_vehicles_have_the_floor_as_their_spread():
         "distance_duration_dm_ds": 4 * 10_000 * 1000,
     }
     result = speed.cell_speed(pl.LazyFrame([row]), parameters).collect().row(0, named=True)
-    factor = 2.718281828 ** (student.ppf(0.95, 3) * 0.05)
+    # Three degrees of freedom without any variation, four of the usual 0.28 (Smyth 2004).
+    variance = (3 * 0 + 4 * 0.28**2 / 4) / (3 + 4) + 0.02**2
+    factor = math.exp(student.ppf(0.95, 3 + 4) * math.sqrt(variance))
     assert result["space_mean_kmh"] == pytest.approx(36.0)
     assert result["interval_low_kmh"] == pytest.approx(36.0 / factor)
     assert result["interval_high_kmh"] == pytest.approx(36.0 * factor)
     assert result["quality"] == "C"  # four vehicles are not the five of class B
+
+
+def test_a_mean_is_shrunk_by_the_weight_of_its_evidence():
+    """METHODS 1.5: n = 3, y = ln 3, m = ln 2, sigma = .35, tau = .2."""
+    weight, mean, sd = shrink(
+        np.array([math.log(3)]),
+        np.array([math.log(2)]),
+        own_variance=np.array([0.35**2 / 3]),
+        prior_variance=np.array([0.2**2]),
+    )
+    z = NormalDist().inv_cdf(0.95)
+    assert weight[0] == pytest.approx(0.494845, abs=5e-7)
+    assert math.exp(mean[0]) == pytest.approx(2.44438, abs=5e-6)
+    assert sd[0] == pytest.approx(0.142148, abs=1e-6)
+    assert math.exp(mean[0] - z * sd[0]) == pytest.approx(1.9347, abs=5e-5)
+    assert math.exp(mean[0] + z * sd[0]) == pytest.approx(3.0883, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("cv", "error", "expected"),
+    [(0.25, 0.10, (25, 27)), (0.35, 0.10, (48, 50)), (0.35, 0.20, (12, 15))],
+)
+def test_a_mean_needs_so_many_vehicles(cv, error, expected):
+    """METHODS 1.4: normal quantile, then Student's t iterated."""
+    assert speed.vehicles_needed(cv, error) == expected
 
 
 @pytest.mark.parametrize(

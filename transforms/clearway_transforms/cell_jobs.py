@@ -9,33 +9,55 @@ import polars as pl
 
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress
-from clearway_transforms import cells, tables
+from clearway_transforms import blend, cells, evidence, period_jobs, tables
 from clearway_transforms import congestion as indices
 from clearway_transforms import speed as speeds
 from clearway_transforms.parameters import CongestionParameters, congestion_parameters
 from clearway_transforms.product import Product, finished, replace
 
+_LONGEST_WITH_A_NIGHT = 60
+"""Longer windows mix day and night. [min]"""
+
 
 def build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress: Progress) -> None:
-    """Write the tables of cells day by day, so that memory does not grow with the days."""
+    """Write the tables of cells day by day, so that memory does not grow with the days.
+
+    Days that borrow from a rebuilt one are blended again, and congestion of the whole look-back is
+    told again where free flow has changed: the rows are those that one build of all days gives.
+    """
     parameters = congestion_parameters()
+    days = sorted(days)
     for number, day in enumerate(days):
         rolled = rolled_travel(lake, product, parameters, [day])
-        sums = finished(cells.cell_travel(rolled), "cell_travel", product).collect()
-        replace(lake, "cell_travel", sums.lazy(), product=product, days=[day])
-        speed = speeds.cell_speed(sums.lazy(), parameters)
-        replace(lake, "cell_speed", speed, product=product, days=[day])
-        progress(number + 1, 2 * len(days), f"{day} speed")
+        sums = finished(cells.cell_travel(rolled), "cell_travel", product)
+        replace(lake, "cell_travel", sums, product=product, days=[day])
+        progress(number + 1, 2 * len(days), f"{day} travel")
+    held = tables.window_days(
+        lake.table("cell_travel"),
+        resolution=product.resolution,
+        window_minutes=product.window_minutes,
+    )
+    touched = sorted({*days, *_borrowers(held, days)})
+    for day in touched:
+        replace(lake, "cell_speed", _speed_of(lake, product, day), product=product, days=[day])
     recent = _look_back(lake, product, parameters)
     look_back = product.scan(lake, "cell_travel", recent)
-    reference = free_flow_rows(look_back, product, parameters).collect()
+    nights = period_jobs.nights(lake, product.resolution)
+    reference = free_flow_rows(look_back, product, parameters, nights=nights).collect()
     if _put_reference(lake, product, reference):
-        days = sorted({*days, *recent})
-    for number, day in enumerate(days):
+        touched = sorted({*touched, *recent})
+    for number, day in enumerate(touched):
         speed = product.scan(lake, "cell_speed", [day])
         congested = indices.congestion(speed, reference.lazy())
         replace(lake, "congestion", congested, product=product, days=[day])
-        progress(len(days) + number + 1, 2 * len(days), f"{day} congestion")
+        done = len(days) + (number + 1) * len(days) // len(touched)
+        progress(done, 2 * len(days), f"{day} congestion")
+
+
+def _borrowers(held: Sequence[date], days: Sequence[date]) -> set[date]:
+    """Return the days whose blended speeds rest on any of these days."""
+    blending = evidence.blend_parameters()
+    return {day for day in held if not set(days).isdisjoint(blend.days_needed(day, blending))}
 
 
 def _put_reference(lake: Lake, product: Product, reference: pl.DataFrame) -> bool:
@@ -46,6 +68,28 @@ def _put_reference(lake: Lake, product: Product, reference: pl.DataFrame) -> boo
         return False
     table.replace(reference, {"resolution": [shape[0]], "window_minutes": [shape[1]]})
     return True
+
+
+def _speed_of(lake: Lake, product: Product, day: date) -> pl.LazyFrame:
+    """Return the rows of ``cell_speed`` of a day, blended from it and days before it."""
+    blending = evidence.blend_parameters()
+    known = product.scan(lake, "cell_travel", blend.days_needed(day, blending)).collect()
+    blended = blend.blend(
+        known,
+        blending,
+        congestion_parameters(),
+        day=day,
+        resolution=product.resolution,
+        window_minutes=product.window_minutes,
+    )
+    sums = known.lazy().filter(pl.col("window_date") == day)
+    speed = speeds.cell_speed(sums, congestion_parameters()).drop(speeds.BLENDED)
+    return speed.join(
+        blended.lazy(),
+        on=["h3_cell", "window_start", "vehicle_class"],
+        how="left",
+        validate="1:1",
+    )
 
 
 def rolled_travel(
@@ -81,15 +125,20 @@ def rolled_travel(
 
 
 def free_flow_rows(
-    cell_travel: pl.LazyFrame, product: Product, parameters: CongestionParameters
+    cell_travel: pl.LazyFrame,
+    product: Product,
+    parameters: CongestionParameters,
+    *,
+    nights: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
-    """Return the rows of ``free_flow`` that these windows give."""
+    """Return the rows of ``free_flow`` that these windows, and whole nights of before, give."""
     found = indices.free_flow(
         cell_travel,
         parameters,
         resolution=product.resolution,
         window_minutes=product.window_minutes,
         time_zone=product.time_zone,
+        nights=nights if product.window_minutes <= _LONGEST_WITH_A_NIGHT else None,
     ).with_columns(pl.col("look_back_end") + pl.duration(minutes=product.window_minutes))
     return finished(found, "free_flow", product)
 

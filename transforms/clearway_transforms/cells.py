@@ -21,7 +21,8 @@ ALL_CLASSES = "all"
 KMH_PER_MM_MS = 3.6
 """Millimetres per millisecond are metres per second."""
 
-_VEHICLE = ("provider", "vehicle", "pseudonym_epoch")
+_NAME = ("provider", "vehicle")
+_VEHICLE = (*_NAME, "pseudonym_epoch")
 _CELL = ("h3_cell", "window_start", "vehicle_class")
 _SQUARES = ("distance_sq_dm2", "duration_sq_ds2", "distance_duration_dm_ds")
 
@@ -30,20 +31,26 @@ _BITS = 62
 
 
 def count_queues(vehicle_travel: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
-    """Return vehicle travel in which standing time counts wherever the moving vehicles crawl too.
+    """Return vehicle travel in which standing time counts wherever somebody crawls.
 
     Parameters
     ----------
     vehicle_travel
         Rows at the base resolution and window.
     parameters
-        ``queue_speed_kmh`` and ``queue_min_vehicles``.
+        ``queue_speed_kmh``, ``queue_min_vehicles`` and ``queue_own_s``.
 
     Returns
     -------
     polars.LazyFrame
         Same rows; in a queue ``duration_ms`` has taken over ``dwell_ms``, with the longest gap
         class.
+
+    Notes
+    -----
+    It is a queue if the moving vehicles of the cell and window crawl, or if the standing vehicle
+    itself crawled through the cell: whoever parks comes and leaves at the speed of the road. In a
+    jam that stands, nobody but the last ones in line still moves.
     """
     place = ["h3_cell", "window_start"]
     moving = pl.col("duration_ms") > 0
@@ -51,7 +58,7 @@ def count_queues(vehicle_travel: pl.LazyFrame, parameters: CongestionParameters)
         vehicle_travel.filter(moving)
         .group_by(place)
         .agg(
-            speed=pl.col("distance_mm").sum() / pl.col("duration_ms").sum() * KMH_PER_MM_MS,
+            speed=_speed_kmh(),
             vehicles=pl.struct("provider", "vehicle").n_unique(),
         )
         .filter(
@@ -60,15 +67,49 @@ def count_queues(vehicle_travel: pl.LazyFrame, parameters: CongestionParameters)
         )
         .select(*place, queue=pl.lit(value=True))
     )
-    added = pl.when("queue").then("dwell_ms").otherwise(0)
+    crawlers = _crawlers(vehicle_travel, parameters)
+    added = pl.when(pl.col("queue") | pl.col("crawls")).then("dwell_ms").otherwise(0)
     return (
         vehicle_travel.join(queues, on=place, how="left", validate="m:1")
+        .join(crawlers, on=[*place, *_NAME], how="left", validate="m:1")
+        .with_columns(pl.col("queue", "crawls").fill_null(value=False))
         .with_columns(
             duration_ms=pl.col("duration_ms") + added,
             gap_long_ms=pl.col("gap_long_ms") + added,
             dwell_ms=pl.col("dwell_ms") - added,
         )
-        .drop("queue")
+        .drop("queue", "crawls")
+    )
+
+
+def _speed_kmh() -> pl.Expr:
+    return pl.col("distance_mm").sum() / pl.col("duration_ms").sum() * KMH_PER_MM_MS
+
+
+def _crawlers(vehicle_travel: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
+    """Return cells and windows in which a standing vehicle itself crawled, then or just around.
+
+    Around is the window before and after on the same UTC day, so that it does not matter which
+    days are read together.
+    """
+    place = ["h3_cell", "window_start", *_NAME]
+    step = pl.duration(minutes=BASE_WINDOW_MINUTES)
+    standing = vehicle_travel.filter(pl.col("dwell_ms") > 0).select(place).unique()
+    around = pl.concat(
+        standing.with_columns(near=pl.col("window_start") + number * step) for number in (-1, 0, 1)
+    ).filter(pl.col("near").dt.date() == pl.col("window_start").dt.date())
+    slow = pl.col("speed") < parameters.queue_speed_kmh
+    long_enough = pl.col("moving_ms") >= round(parameters.queue_own_s * 1000)
+    return (
+        around.join(
+            vehicle_travel.select(*place, "distance_mm", "duration_ms"),
+            left_on=["h3_cell", "near", *_NAME],
+            right_on=place,
+        )
+        .group_by(place)
+        .agg(speed=_speed_kmh(), moving_ms=pl.col("duration_ms").sum())
+        .filter(slow & long_enough)
+        .select(*place, crawls=pl.lit(value=True))
     )
 
 

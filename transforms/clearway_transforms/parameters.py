@@ -44,6 +44,7 @@ class CongestionParameters:
     classes_apart: tuple[str, ...]
     queue_speed_kmh: float
     queue_min_vehicles: int
+    queue_own_s: float
     reported_max_gap_s: float
     path_min_gap_s: float
     samples_per_edge: int
@@ -51,6 +52,9 @@ class CongestionParameters:
     edge_m_r10: float
     interval_level: float
     cv_floor: float
+    typical_vehicle_cv: float
+    typical_vehicles: int
+    interval_cv_floor: float
     quality_a_vehicles: int
     quality_a_cv: float
     quality_b_vehicles: int

@@ -38,6 +38,8 @@ _OBSERVED = (
     "n_legs",
     "quality",
     "source_class",
+    # Null in what is public: they carry the evidence of cells that are not.
+    *speeds.BLENDED,
 )
 """Columns that are computed anew from the sums that were released."""
 

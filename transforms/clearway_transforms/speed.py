@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
+from math import ceil
 
 import polars as pl
 
 from clearway_transforms.cells import KMH_PER_MM_MS
 from clearway_transforms.parameters import CongestionParameters
+from clearway_transforms.verdict import student_t
 
-_MANY = 200
-"""From here on Student's t and the normal quantile differ by less than 0.5 %."""
+BLENDED = {
+    "blended_kmh": pl.Float64,
+    "blended_low_kmh": pl.Float64,
+    "blended_high_kmh": pl.Float64,
+    "shrink_weight": pl.Float64,
+    "prior_source": pl.String,
+}
+"""Columns of ``cell_speed`` that `clearway_transforms.blend` fills from other rows."""
 
 
 def space_mean_kmh(distance_mm: pl.Expr, duration_ms: pl.Expr) -> pl.Expr:
@@ -96,13 +103,23 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
     polars.LazyFrame
         The key columns and the columns of ``cell_speed``. With fewer than two vehicles, or
         without distance, there is no interval and the class is X. Without any, the value comes from
-        straight lines between fixes elsewhere, and ``source_class`` is ``modelled``.
+        straight lines between fixes elsewhere, and ``source_class`` is ``modelled``. The columns of
+        `BLENDED` are null.
 
     Notes
     -----
-    The interval is symmetric in the logarithm of pace, with Student's t for n - 1 vehicles. The
-    coefficient of variation has a floor: at traffic lights the mean of ever more vehicles does not
-    get ever better. Its upper end is at most ``max_speed_kmh``, since faster fixes were taken out.
+    The interval is symmetric in the logarithm of pace. The variance between vehicles is that of
+    the row, as if ``typical_vehicles`` more had been seen that differ as vehicles usually do: the
+    variance of three is hardly known, and Student's t for two degrees of freedom would make of
+    that an interval that is right much more often than it claims (Smyth 2004). Its upper end is at
+    most ``max_speed_kmh``, since faster fixes were taken out. Classes go by the row's own
+    coefficient of variation with a floor: at traffic lights the mean of ever more vehicles does
+    not get ever better.
+
+    References
+    ----------
+    G. K. Smyth, "Linear models and empirical Bayes methods for assessing differential expression",
+    Statistical Applications in Genetics and Molecular Biology 3, 2004.
     """
     speed = space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms"))
     # A share of a leg of a few milliseconds is rounded to whole millimetres, up to 2 % too fast.
@@ -115,12 +132,11 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
         distance=pl.col("distance_mm") / 100,
         duration=pl.col("duration_ms") / 100,
     )
-    cv = (cv * cv + parameters.cv_floor**2).sqrt()
-    degrees = (pl.col("n_vehicles") - 1).clip(1, _MANY)
-    spread = degrees.replace_strict(_t_table(parameters.interval_level), return_dtype=pl.Float64)
-    factor = (spread * pl.col("cv")).exp()
+    factor = _half_width(cv, parameters).exp()
     mean = pl.col("space_mean_kmh")
-    return cell_travel.with_columns(space_mean_kmh=speed, cv=cv).with_columns(
+    return cell_travel.with_columns(
+        space_mean_kmh=speed, cv=(cv * cv + parameters.cv_floor**2).sqrt()
+    ).with_columns(
         interval_low_kmh=mean / factor,
         interval_high_kmh=pl.when(pl.col("cv").is_not_null()).then(
             pl.max_horizontal(mean, (mean * factor).clip(upper_bound=parameters.max_speed_kmh))
@@ -129,7 +145,50 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
         source_class=pl.when(pl.col("n_vehicles") > 0)
         .then(pl.lit("observed"))
         .otherwise(pl.lit("modelled")),
+        **{name: pl.lit(None, dtype=dtype) for name, dtype in BLENDED.items()},
     )
+
+
+def _half_width(cv: pl.Expr, parameters: CongestionParameters) -> pl.Expr:
+    """Return half the interval's width in log pace; null without coefficient of variation."""
+    vehicles, distance = pl.col("n_vehicles"), pl.col("distance_mm") / 100
+    effective = (distance * distance / pl.col("distance_sq_dm2")).clip(1, vehicles)
+    known, own = parameters.typical_vehicles, vehicles - 1
+    typical = parameters.typical_vehicle_cv**2 / effective
+    variance = (own * cv * cv + known * typical) / (own + known) + parameters.interval_cv_floor**2
+    return student_t(own + known, parameters.interval_level) * variance.sqrt()
+
+
+def vehicles_needed(cv: float, relative_error: float, *, level: float = 0.95) -> tuple[int, int]:
+    r"""Return how many vehicles a mean speed needs, by the normal quantile and by Student's t.
+
+    Parameters
+    ----------
+    cv
+        Coefficient of variation between vehicles. [1]
+    relative_error
+        Half-width of the interval over the mean. [1]
+    level
+        Of the interval. [1]
+
+    Returns
+    -------
+    tuple
+        Smallest n with :math:`n \ge (q \, cv / e)^2`, q being the normal quantile, and q being
+        Student's t for n - 1 vehicles. [1]
+
+    References
+    ----------
+    S. Turner and D. Holdener, "Probe vehicle sample sizes for real-time information", 1995.
+    """
+    from scipy.stats import norm, t  # noqa: PLC0415 -- takes most of a second
+
+    ratio = cv / relative_error
+    by_normal = ceil((norm.ppf((1 + level) / 2) * ratio) ** 2)
+    n = max(by_normal, 2)
+    while n < (t.ppf((1 + level) / 2, n - 1) * ratio) ** 2:
+        n += 1
+    return by_normal, n
 
 
 def _quality(parameters: CongestionParameters) -> pl.Expr:
@@ -143,11 +202,3 @@ def _quality(parameters: CongestionParameters) -> pl.Expr:
         .then(pl.lit("B"))
         .otherwise(pl.lit("C"))
     )
-
-
-@cache
-def _t_table(level: float) -> dict[int, float]:
-    # Imported here because it takes most of a second, and most importers need no interval.
-    from scipy.stats import t  # noqa: PLC0415
-
-    return {degrees: float(t.ppf((1 + level) / 2, degrees)) for degrees in range(1, _MANY + 1)}

@@ -16,6 +16,7 @@ from clearway_core.contracts.window_columns import (
 
 SOURCE_CLASSES = ("observed", "modelled", "none")
 QUALITY_CLASSES = ("A", "B", "C", "X")
+PRIOR_SOURCES = ("history", "adjacent_windows", "neighbours", "parent", "city")
 
 CLEANING_COUNTS = Contract(
     name="cleaning_counts",
@@ -110,8 +111,46 @@ _SPEED = (
         allowed=SOURCE_CLASSES,
         description="Whether the value was observed here and now, modelled, or there is none.",
     ),
+    number(
+        "blended_kmh",
+        "km/h",
+        "Own speed blended with history, adjacent windows, neighbours and parents; never for "
+        "charges. Null where nobody was seen.",
+        minimum=0,
+        maximum=160,
+        nullable=True,
+    ),
+    number("blended_low_kmh", "km/h", "Lower end of its 90 % interval.", minimum=0, nullable=True),
+    number("blended_high_kmh", "km/h", "Upper end of its 90 % interval.", minimum=0, nullable=True),
+    number(
+        "shrink_weight",
+        "1",
+        "Weight of own evidence in blended_kmh; 1 is nothing borrowed.",
+        minimum=0,
+        maximum=1,
+        nullable=True,
+    ),
+    Field(
+        name="prior_source",
+        dtype=DataType.STRING,
+        allowed=PRIOR_SOURCES,
+        nullable=True,
+        description="What most of the borrowed part rests on.",
+    ),
 )
 _SPEED_RULES = (
+    Rule(
+        name="blended_above_low",
+        left="blended_low_kmh",
+        right="blended_kmh",
+        description="The interval holds the blended speed.",
+    ),
+    Rule(
+        name="blended_below_high",
+        left="blended_kmh",
+        right="blended_high_kmh",
+        description="The interval holds the blended speed.",
+    ),
     Rule(
         name="interval_below_mean",
         left="interval_low_kmh",
