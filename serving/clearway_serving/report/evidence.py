@@ -15,6 +15,7 @@ from clearway_transforms import coverage_jobs, report_jobs
 from clearway_transforms.clean import RULES
 from clearway_transforms.month import Month, corridor_month
 from clearway_transforms.periods import group_of
+from clearway_transforms.release import LEAST_VEHICLES
 from clearway_transforms.verdict import comparison_parameters
 
 _HOUR_MINUTES = 60
@@ -51,13 +52,12 @@ def corridors(
 
     placed = report_jobs.with_period(hours.lazy(), days, time_zone=time_zone)
     measured = corridor_month(grouped(of_periods.lazy()), placed, comparison_parameters())
-    # Every corridor that anybody drove has its rows, those without a figure too.
-    driven = grouped(_of_periods(sources.candidates("corridor_times"), month))
+    # Corridors without a figure are listed too, but that a lone vehicle drove one is not told.
+    candidates = sources.candidates("corridor_times")
+    several = candidates.filter(pl.col("n_vehicles") >= LEAST_VEHICLES)
+    driven = grouped(_of_periods(several, month))
     key = ["corridor", "direction", "day_group", "period"]
-    every = driven.group_by(key).agg(
-        n_days_driven=pl.col("local_date").n_unique().cast(pl.Int64),
-        length_m=pl.col("length_m").max(),
-    )
+    every = driven.group_by(key).agg(pl.col("length_m").max())
     by_month = (
         every.join(measured.drop("length_m"), on=key, how="left", validate="1:1")
         .with_columns(pl.col("n_days", "n_hours").fill_null(0))

@@ -21,7 +21,7 @@ from clearway_serving.report.whereabouts import whereabouts
 from clearway_transforms import report_jobs
 from clearway_transforms.month import Month, city_by_period
 from clearway_transforms.periods import group_of
-from clearway_transforms.release import release_parameters
+from clearway_transforms.release import LEAST_VEHICLES, release_parameters
 from clearway_transforms.verdict import comparison_parameters
 
 _ANSWER = (
@@ -229,10 +229,15 @@ def _with_places(rows: pl.DataFrame, city: City | None, resolution: int) -> pl.D
 
 
 def _withheld(travel: pl.LazyFrame, cells: pl.DataFrame) -> pl.DataFrame:
-    """Return the cells with vehicles and without a value to show, per kind of day and period."""
+    """Return the cells with vehicles and without a value to show, per kind of day and period.
+
+    A cell with fewer than three vehicles looks like one that nobody drove: that somebody was there
+    would already tell of a lone vehicle.
+    """
     key = ["h3_cell", "period", "day_group"]
     shown = cells.filter(pl.col("tti").is_not_null()).select(key)
-    driven = travel.select("h3_cell", "period", day_group=group_of()).unique()
+    several = travel.filter(pl.col("n_vehicles") >= LEAST_VEHICLES)
+    driven = several.select("h3_cell", "period", day_group=group_of()).unique()
     hidden = driven.collect().join(shown, on=key, how="anti").sort(key)
     return readable_cells(hidden)
 
