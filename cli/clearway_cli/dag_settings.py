@@ -79,6 +79,10 @@ class DagSettings:
         """Return the folder of the quality report."""
         return DataDir(self.data_dir).quality
 
+    def reports_dir(self) -> Path:
+        """Return the folder of the reports that are handed in."""
+        return DataDir(self.data_dir).reports
+
     def zone(self) -> Path:
         """Return the zone that a charge is proposed for.
 

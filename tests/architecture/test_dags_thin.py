@@ -18,6 +18,7 @@ EXPECTED = {
     "air_quality": ["build", "check"],
     "charge_proposal": ["approve", "build", "check", "propose", "publish", "record_rejection"],
     "congestion": ["build", "check", "ingest"],
+    "monthly_report": ["report"],
     "retention": ["expire"],
 }
 HEAVY = ("polars", "pandas", "great_expectations", "deltalake", "h3", "kafka", "sklearn")
@@ -117,6 +118,7 @@ def test_every_dag_runs_alone_on_partitions_and_catches_nothing_up(parsed: Parse
         "air_quality": "PartitionedAssetTimetable",
         "charge_proposal": "CronPartitionTimetable",
         "congestion": "CronPartitionTimetable",
+        "monthly_report": "CronPartitionTimetable",
         "retention": "CronPartitionTimetable",
     }
 

@@ -16,7 +16,7 @@ from doubles.models_lake import Scene, write_city, write_lake, write_zone
 from clearway_cli import airflow_home, dag_tasks
 from clearway_cli.cities import find_city
 from clearway_core.data_dir import DataDir
-from clearway_core.errors import ContractViolation
+from clearway_core.errors import ContractViolation, UsageError
 from clearway_core.lake import Lake, open_lake
 from clearway_edge import jobs as edge
 from clearway_models.proposal import canonical, sha256_of
@@ -69,7 +69,9 @@ def published(data_dir: Path) -> list[Path]:
     return sorted((data_dir / "published").glob("*.json"))
 
 
-def test_recorded_taxis_become_a_proposal_that_awaits_approval(tmp_path: Path) -> None:
+def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     city = find_city("demo_city", tmp_path)
     assert city is not None
     pack = Path(str(resources.files("clearway_cities"))) / "demo_city"
@@ -108,6 +110,13 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval(tmp_path: Path) -
     assert len(asked) == 1
     assert "Charge proposal for" in asked[0][0]
     assert "This city is made up." in asked[0][1]
+    monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
+    assert Path(str(dag_tasks.report("2026-01")["page"])).is_file()
+    with pytest.raises(UsageError, match="belongs to no month"):
+        dag_tasks.report(None)
+    [expired] = airflow_home.run_chain(tmp_path, city="demo_city", dag_ids=["retention"])
+    assert (expired.task_id, expired.state) == ("expire", "success")
+    assert lake.table("gps_pings").scan().head(1).collect().height == 1  # received just now
 
 
 def test_on_an_empty_lake_hourly_runs_skip_and_nothing_runs_behind_a_failure(
