@@ -129,14 +129,26 @@ def test_spans_are_the_months_that_were_touched_and_the_last_four_weeks(tmp_path
     }
 
 
-def test_a_new_day_changes_its_month_and_leaves_the_month_before(tmp_path):
+def test_a_new_day_changes_its_months_and_leaves_those_before_the_look_back(tmp_path):
     lake = Lake(tmp_path)
-    days = fill(lake, double.windows(lambda *_: 40.0, first=date(2026, 2, 20), days=24))
+    days = fill(lake, double.windows(lambda *_: 40.0, first=date(2026, 1, 20), days=50))
     period_jobs.build_reliability(lake, PRODUCT, days)
     before = lake.table("reliability").version()
     period_jobs.build_reliability(lake, PRODUCT, days[-1:])
     written = lake.table("reliability").version()
-    assert written == before + 2  # the newest, and March
+    assert written == before + 3  # the newest, February and March
+
+
+def test_built_day_by_day_the_look_back_is_that_of_one_build(tmp_path):
+    lake, at_once = Lake(tmp_path / "days"), Lake(tmp_path / "once")
+    rows = month_with_a_crash()
+    period_jobs.build_reliability(at_once, PRODUCT, fill(at_once, rows))
+    for day in (LAST, double.MONDAY + timedelta(days=3), LAST - timedelta(days=2)):
+        days = fill(lake, rows)
+        period_jobs.build_reliability(lake, PRODUCT, [day])
+        assert day in days
+    for name in TABLES[1:]:
+        assert_frame_equal(rows_of(lake, name), rows_of(at_once, name), check_exact=True)
 
 
 def test_what_periods_say_survives_the_deletion_of_raw_gps(tmp_path):

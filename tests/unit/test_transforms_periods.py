@@ -107,8 +107,7 @@ def vehicle_rows(*passes: tuple[str, datetime, float, float, str]) -> pl.DataFra
 
 def period_rows(rows: pl.DataFrame, *, resolution: int = 9) -> pl.DataFrame:
     days = periods.days_frame(Calendar(), WEDNESDAY, WEDNESDAY)
-    placed = periods.with_period(rows.lazy(), days, HOURS, time_zone="UTC")
-    found = periods.period_travel(placed, days, HOURS, resolution=resolution)
+    found = periods.period_travel(rows.lazy(), days, HOURS, resolution=resolution, time_zone="UTC")
     return found.sort("period", "h3_cell").collect()
 
 

@@ -25,16 +25,6 @@ from clearway_transforms.product import Product
 from clearway_transforms.reliability import counting, reliability
 
 _DAY = timedelta(days=1)
-_VEHICLE_COLUMNS = (
-    "h3_cell",
-    "window_start",
-    "vehicle_class",
-    "provider",
-    "vehicle",
-    "pseudonym_epoch",
-    "local_date",
-    "period",
-)
 _WINDOW_COLUMNS = (
     "h3_cell",
     "vehicle_class",
@@ -115,11 +105,17 @@ def build_period_travel(lake: Lake, product: Product, days: Sequence[date]) -> l
         window_minutes=travel.BASE_WINDOW_MINUTES,
     )
     gone = _days_once_read(lake) - {*there, *days}
-    built = []
+    built, travelled = [], dict[date, pl.DataFrame]()
     for day in local_days(product, days):
-        if day in held and gone.intersection(_utc_days(calendar.time_zone, day, day)):
+        utc_days = _utc_days(calendar.time_zone, day)
+        if day in held and gone.intersection(utc_days):
             continue
-        rows = _period_rows(lake, product, calendar, day=day)
+        # Two local days share a UTC day: it is read once.
+        travelled = {
+            each: travelled[each] if each in travelled else _with_queues(lake, product, each)
+            for each in utc_days
+        }
+        rows = _period_rows(pl.concat(travelled.values()).lazy(), product, calendar, day=day)
         if day in held or not rows.is_empty():
             _put(lake, "period_travel", rows, product=product, local_date=day)
             built.append(day)
@@ -130,6 +126,9 @@ def build_reliability(
     lake: Lake, product: Product, days: Sequence[date], progress: Progress = silent
 ) -> PeriodAccount:
     """Write reliability, bottlenecks and anomalies that these local days have a part in.
+
+    Those of the whole look-back are written too, because every new day changes its free flow: the
+    rows are those that one build of all days gives.
 
     Parameters
     ----------
@@ -151,24 +150,21 @@ def build_reliability(
     held = held_days(lake, product.resolution)
     if product.window_minutes != travel.BASE_WINDOW_MINUTES or not held or not days:
         return PeriodAccount()
-    parameters = reliability_parameters()
-    back = timedelta(days=parameters.look_back_days)
+    back = timedelta(days=reliability_parameters().look_back_days)
     newest = Span(name=NEWEST, first=held[-1] - back + _DAY, last=held[-1])
-    months = _months(days)
-    later = [day for day in held if any(each <= day <= each + back for each in days)]
-    parts, done = 1 + len(months) + len(_months(later)), 0
+    recent = {day for day in held if day >= newest.first}
+    after = {day for day in held if any(each <= day <= each + back for each in days)}
+    months, unusual = _months({*days, *recent}), sorted({*after, *recent})
+    parts = len(months) + len(_months(unusual))
     account = _build_span(lake, product, newest)
-    for month in months:
-        done += 1
-        progress(done, parts, f"{month.name} reliability")
+    for number, month in enumerate(months):
         _build_span(lake, product, month)
+        progress(number + 1, parts, f"{month.name} reliability")
     n_anomalies = 0
-    for month in _months(later):
-        done += 1
-        progress(done, parts, f"{month.name} anomalies")
-        within = [day for day in later if month.first <= day <= month.last]
+    for number, month in enumerate(_months(unusual)):
+        within = [day for day in unusual if month.first <= day <= month.last]
         n_anomalies += _build_anomalies(lake, product, within, counted=set(days))
-    progress(parts, parts, "periods")
+        progress(len(months) + number + 1, parts, f"{month.name} anomalies")
     return replace(account, n_anomalies=n_anomalies)
 
 
@@ -188,23 +184,21 @@ def nights(lake: Lake, resolution: int) -> pl.LazyFrame:
     return rows.filter(pl.col("period") == "overnight")
 
 
-def _period_rows(lake: Lake, product: Product, calendar: Calendar, *, day: date) -> pl.DataFrame:
-    parameters, hours = congestion_parameters(), reliability_parameters()
-    days = periods.days_frame(calendar, day, day)
-    base = product.scan_vehicles(lake, _utc_days(calendar.time_zone, day, day))
-    placed = (
-        periods.with_period(base, days, hours, time_zone=product.time_zone)
-        .select(*_VEHICLE_COLUMNS, *travel.SUMS, *travel.OUTLINE_COUNTS.values())
-        .collect()
-    )
-    # Collected between, or the plan finds the queues more than once.
-    queued = cells.count_queues(placed.lazy(), parameters).collect()
+def _with_queues(lake: Lake, product: Product, utc_day: date) -> pl.DataFrame:
+    base = product.scan_vehicles(lake, [utc_day])
+    return cells.count_queues(base, congestion_parameters()).collect()
+
+
+def _period_rows(
+    vehicle_travel: pl.LazyFrame, product: Product, calendar: Calendar, *, day: date
+) -> pl.DataFrame:
     found = periods.period_travel(
-        queued.lazy(),
-        days,
-        hours,
+        vehicle_travel,
+        periods.days_frame(calendar, day, day),
+        reliability_parameters(),
         resolution=product.resolution,
-        apart=parameters.classes_apart,
+        time_zone=product.time_zone,
+        apart=congestion_parameters().classes_apart,
     )
     return _finished(found, "period_travel", product).collect()
 
@@ -275,7 +269,7 @@ def _windows(lake: Lake, product: Product, days: pl.LazyFrame) -> pl.LazyFrame:
     parameters = reliability_parameters()
     held = days.select("local_date").collect()["local_date"].to_list()
     zone = read_calendar(product.city).time_zone
-    utc = sorted({each for day in held for each in _utc_days(zone, day, day)})
+    utc = sorted({each for day in held for each in _utc_days(zone, day)})
     scanned = product.scan(lake, "cell_travel", utc).select(_WINDOW_COLUMNS)
     return periods.with_period(
         counting(scanned, parameters), days, parameters, time_zone=product.time_zone
@@ -297,10 +291,10 @@ def _days_once_read(lake: Lake) -> set[date]:
     return set(days.collect()["observed_date"])
 
 
-def _utc_days(zone: tzinfo, first: date, last: date) -> list[date]:
-    """Return the UTC days that local days lie on."""
-    start = datetime.combine(first, time(), zone).astimezone(UTC).date()
-    end = datetime.combine(last + _DAY, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
+def _utc_days(zone: tzinfo, day: date) -> list[date]:
+    """Return the UTC days that a local day lies on."""
+    start = datetime.combine(day, time(), zone).astimezone(UTC).date()
+    end = datetime.combine(day + _DAY, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
     return [start + timedelta(days=on) for on in range((end.date() - start).days + 1)]
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from clearway_core.calendar import HOLIDAY, TAG_SEPARATOR, WORKDAY, Calendar
 from clearway_transforms import cells
 from clearway_transforms.parameters import ReliabilityParameters
-from clearway_transforms.travel import BASE_WINDOW_MINUTES
+from clearway_transforms.travel import BASE_WINDOW_MINUTES, SUMS
 
 DAY_COLUMNS = ("day_type", "day_tags", "tagged")
 """What `days_frame` knows of each day; tagged are school breaks and events."""
@@ -83,9 +83,16 @@ def with_period(
         With ``local_date``, ``minute_of_day`` (of the window's start), `DAY_COLUMNS`, ``period``
         and ``day_group``.
     """
+    windows = _windows(rows, days, parameters, time_zone=time_zone)
+    return rows.join(windows, on="window_start", how="inner", validate="m:1")
+
+
+def _windows(
+    rows: pl.LazyFrame, days: pl.LazyFrame, parameters: ReliabilityParameters, *, time_zone: str
+) -> pl.LazyFrame:
+    """Return the place of each distinct window: few windows, many rows, one look at the clock."""
     local = pl.col("window_start").dt.convert_time_zone(time_zone)
-    # Few windows, many rows: the clock is asked once for each window.
-    windows = (
+    return (
         rows.select("window_start")
         .unique()
         .with_columns(
@@ -96,7 +103,6 @@ def with_period(
         .with_columns(period=period_of(parameters))
         .with_columns(day_group=group_of())
     )
-    return rows.join(windows, on="window_start", how="inner", validate="m:1")
 
 
 def period_of(parameters: ReliabilityParameters) -> pl.Expr:
@@ -128,6 +134,7 @@ def period_travel(
     parameters: ReliabilityParameters,
     *,
     resolution: int,
+    time_zone: str,
     apart: Sequence[str] = (),
 ) -> pl.LazyFrame:
     """Return sums and distinct vehicles per cell, period and local day.
@@ -135,13 +142,15 @@ def period_travel(
     Parameters
     ----------
     vehicle_travel
-        Rows at the base resolution and window, queues counted, placed by `with_period`.
+        Rows at the base resolution and window, queues counted.
     days
-        From `days_frame`; those of the rows.
+        From `days_frame`; rows of other days are left out.
     parameters
         Hours at which periods begin.
     resolution
         H3 resolution, not finer than that of the rows.
+    time_zone
+        IANA name of the city's clock.
     apart
         Classes that 'all' leaves out; see `clearway_transforms.cells.with_all_classes`.
 
@@ -155,8 +164,16 @@ def period_travel(
     Distances and times of the period are added up; vehicles are counted anew over the whole of it,
     as in `clearway_transforms.cells.cell_travel`, of which a period is just a longer window.
     """
-    placed = vehicle_travel.with_columns(window_start=_label(parameters))
-    rolled = cells.roll_up(placed, resolution=resolution, window_minutes=BASE_WINDOW_MINUTES)
+    labels = _windows(vehicle_travel, days, parameters, time_zone=time_zone).select(
+        "window_start", label=_label(parameters)
+    )
+    vehicle = ("provider", "vehicle", "pseudonym_epoch")
+    rolled = (
+        cells.roll_up(vehicle_travel, resolution=resolution, window_minutes=BASE_WINDOW_MINUTES)
+        .join(labels, on="window_start", how="inner", validate="m:1")
+        .group_by("h3_cell", "vehicle_class", *vehicle, window_start="label")
+        .agg(pl.col(*SUMS, "n_seen").sum())
+    )
     sums = cells.cell_travel(cells.with_all_classes(rolled, apart))
     start = pl.col("window_start")
     minute = start.dt.hour().cast(pl.Int32) * 60
