@@ -11,6 +11,7 @@ from pathlib import Path
 from clearway_sim.demand import ALL_KINDS, DURATION_S
 
 FIX_PERIOD_S = 10
+TRUTH_PERIOD_S = 2
 EMISSION_PERIOD_S = 300
 COUNT_PERIOD_S = 3_600
 
@@ -62,6 +63,27 @@ def simulate(folder: Path, network: Path, routes: Path, *, seed: int) -> None:
         *("--stop-output", folder / "stops.xml", "--stop-output.write-unfinished", "true"),
         *("--tripinfo-output", folder / "trips.xml", "--tripinfo-output.write-unfinished", "true"),
         *("--summary-output", folder / "summary.xml", "--summary-output.period", 300),
+        *("--no-step-log", "true", "--no-warnings", "true", "--duration-log.statistics", "true"),
+    )
+
+
+def simulate_all(folder: Path, network: Path, routes: Path, *, seed: int) -> None:
+    """Simulate the morning and keep where every vehicle was.
+
+    ``trajectories.parquet``: positions and speeds every `TRUTH_PERIOD_S`; ``stops.xml``: where
+    fleets stopped.
+    """
+    _run(
+        "sumo",
+        *("--net-file", network, "--route-files", routes),
+        *("--begin", 0, "--end", DURATION_S, "--seed", seed),
+        *("--device.rerouting.probability", 0.7, "--device.rerouting.period", 360),
+        *("--device.rerouting.adaptation-interval", 20, "--routing-algorithm", "astar"),
+        *("--time-to-teleport", _TELEPORT_S, "--ignore-route-errors", "true"),
+        *("--fcd-output", folder / "trajectories.parquet", "--device.fcd.probability", 1),
+        *("--device.fcd.period", TRUTH_PERIOD_S),
+        *("--fcd-output.attributes", "x,y,speed,angle", "--fcd-output.skip-empty", "true"),
+        *("--stop-output", folder / "stops.xml", "--stop-output.write-unfinished", "true"),
         *("--no-step-log", "true", "--no-warnings", "true", "--duration-log.statistics", "true"),
     )
 

@@ -116,21 +116,23 @@ def covariance(field: Field, parameters: BlendParameters) -> Covariance:
     at_once = _ratio(np.sum(weighted**2) - noise, np.sum(squares))
     next_one, after = (_lagged(field, lag, lag) for lag in (1, 2))
     far = _lagged(field, near + 2, parameters.far_windows)
+    same_hour = _week_product(field)
     lasting = max(far, floor)
-    total = max(at_once, next_one + floor, lasting + 2 * floor)
+    total = max(at_once, next_one + floor, lasting + 2 * floor, same_hour + 2 * floor)
+    weekly = max(same_hour - lasting, 0.0)
     fading = next_one - lasting
     kept = min(max((after - lasting) / fading, 0.1), _STRONGEST) if fading > 0 else 0.1
     moving = max(min(fading / kept, total - lasting - floor), floor)
     kept = min(max(fading / moving, 0.1), _STRONGEST)
-    beyond = _week_product(field) - lasting
-    weekly = min(max(beyond, 0.0), 0.9 * moving)
+    # Windows side by side share the hour of the week too: what that explains does not fade.
+    moving = max(moving - weekly, floor)
     return Covariance(
         lasting=lasting,
         weekly=weekly,
-        moving=moving - weekly,
+        moving=moving,
         window_correlation=kept,
-        ring_correlation=min(max(_ring_product(field, lasting) / moving, 0.0), 0.9),
-        own=max(total - lasting - moving, floor),
+        ring_correlation=min(max(_ring_product(field, lasting) / (moving + weekly), 0.0), 0.9),
+        own=max(total - lasting - weekly - moving, floor),
     )
 
 
