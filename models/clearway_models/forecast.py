@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from clearway_models.forecast_features import (
     BASELINES,
@@ -72,7 +73,8 @@ class Forecaster:
         """Return the model's band, not yet widened, and those of the plain forecasts."""
         known = features(panel, at, steps)
         now = known[:, 0]
-        low, middle, high = (now + model.predict(known) for model in self.models[steps])
+        with threadpool_limits(1):
+            low, middle, high = (now + model.predict(known) for model in self.models[steps])
         found = {MODEL: Band(np.minimum(low, middle), middle, np.maximum(high, middle))}
         plain = baseline_paces(panel, at, steps, blend=self.blends[steps])
         return found | {name: Band(plain[name], plain[name], plain[name]) for name in BASELINES}
@@ -107,10 +109,12 @@ def train(
         rows, change = features(known, at, steps), target(known, at, steps)
         change -= rows[:, 0]
         rows[:, np.isnan(rows).all(axis=0)] = 0.0  # a constant is never split on; NaN is refused
-        models[steps] = [
-            _estimator(quantile).fit(rows, change)
-            for quantile in quantiles(parameters.interval_level)
-        ]
+        # One thread: spinning threads slow each other on a busy machine.
+        with threadpool_limits(1):
+            models[steps] = [
+                _estimator(quantile, parameters).fit(rows, change)
+                for quantile in quantiles(parameters.interval_level)
+            ]
         blends[steps] = best_blend(known, at, steps)
     return Forecaster(models=models, blends=blends)
 
@@ -231,13 +235,13 @@ class Scores:
         return found
 
 
-def _estimator(quantile: float) -> HistGradientBoostingRegressor:
+def _estimator(quantile: float, parameters: ForecastParameters) -> HistGradientBoostingRegressor:
     """Return an unfitted model of one quantile; sizes found on days before the tested ones."""
     return HistGradientBoostingRegressor(
         loss="quantile",
         quantile=quantile,
-        max_iter=100,
-        learning_rate=0.08,
+        max_iter=int(parameters.trees),
+        learning_rate=parameters.learning_rate,
         max_leaf_nodes=31,
         min_samples_leaf=200,
         early_stopping=False,

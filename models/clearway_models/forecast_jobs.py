@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
+from clearway_models.forecast_evaluation import HorizonScore
 from clearway_models.forecast_issue import issue
 from clearway_models.forecast_panel import AHEAD_MINUTES, cell_panel
 from clearway_models.forecast_parameters import ForecastParameters, forecast_parameters
@@ -62,7 +63,7 @@ class ForecastAccount:
     n_cells: int
     n_rows: int
     methods: Mapping[int, str]
-    scores: tuple[Mapping[str, object], ...]
+    scores: tuple[HorizonScore, ...]
     not_published: tuple[str, ...]
     drift: tuple[str, ...]
     card: str
@@ -76,6 +77,7 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
     window_minutes: int = 15,
     city: City | None = None,
     clock: Clock | None = None,
+    parameters: ForecastParameters | None = None,
     progress: Progress = silent,
 ) -> ForecastAccount:
     """Forecast the speeds of the next hour; train a model first where there is none or an old one.
@@ -92,6 +94,8 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         Its clock and days off; without it UTC, and Saturday and Sunday.
     clock
         Windows that have not ended yet are left out.
+    parameters
+        Settings; None takes those that are shipped.
     progress
         Told of each step.
 
@@ -102,7 +106,8 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
     UsageError
         If no horizon is a multiple of the window.
     """
-    parameters, grid = forecast_parameters(), tables.Grid(resolution, window_minutes)
+    parameters = parameters or forecast_parameters()
+    grid = tables.Grid(resolution, window_minutes)
     horizons = [
         minutes // window_minutes for minutes in HORIZONS_MINUTES if not minutes % window_minutes
     ]
@@ -143,7 +148,7 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         n_cells=written["h3_cell"].n_unique(),
         n_rows=written.height,
         methods=issued.methods,
-        scores=tuple(asdict(score) for score in kept.scores.values()),
+        scores=tuple(kept.scores.values()),
         not_published=tuple(kept.not_published()),
         drift=issued.drift,
         card=str(kept.card),

@@ -24,6 +24,8 @@ class ForecastParameters:
     held_out_share: float
     interval_level: float
     min_group_scores: float
+    trees: float
+    learning_rate: float
     max_training_rows: float
     max_scored_rows: float
     retrain_days: float

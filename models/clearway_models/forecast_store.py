@@ -12,7 +12,6 @@ from typing import cast
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from skops import io
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from clearway_models.forecast import MODEL, Forecaster, labelled, train
 from clearway_models.forecast_card import card_text
@@ -104,12 +103,8 @@ def make_forecaster(
     n = panel.n_windows
     test_start = n - int(min(parameters.test_days * panel.day, parameters.held_out_share * n))
     learned = n - calibration_windows(panel, n, parameters)
-    # One thread: spinning threads slow each other on a busy machine.
-    with threadpool_limits(1):
-        scores = rolling_origin(
-            panel, test_start=test_start, horizons=horizons, parameters=parameters
-        )
-        forecaster = train(panel, end=learned, horizons=horizons, parameters=parameters)
+    scores = rolling_origin(panel, test_start=test_start, horizons=horizons, parameters=parameters)
+    forecaster = train(panel, end=learned, horizons=horizons, parameters=parameters)
     known, steps = panel.until(learned), min(horizons)
     most = parameters.max_training_rows
     at = labelled(known, steps, first=0, most=most, parameters=parameters)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from clearway_cli.commands.build_forecast import forecast
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
     CityOption,
@@ -68,6 +69,7 @@ def register(app: typer.Typer) -> None:
     group.command("air")(air)
     group.command("calibration")(calibration)
     group.command("emissions")(emissions)
+    group.command("forecast")(forecast)
     group.command("all")(everything)
     app.add_typer(group, name="build")
 
