@@ -59,7 +59,7 @@ class CorridorIndex:
         self._scale_north = EARTH_RADIUS_M * math.pi / 180
         middle = (min(lats) + max(lats)) / 2 if lats else 0.0
         self._scale_east = self._scale_north * math.cos(math.radians(middle))
-        self._radius_m = parameters.match_radius_m
+        self._radius_m, self._beyond_m = parameters.match_radius_m, parameters.beyond_m
         self._edges = _Edges(*self._all_edges())
         self.length_mm = np.array(
             [
@@ -100,7 +100,7 @@ class CorridorIndex:
         """
         east, north = lon_deg * self._scale_east, lat_deg * self._scale_north
         fix, edge = self._candidates(east, north)
-        position, apart = self._edges.project(edge, east[fix], north[fix])
+        position, apart = self._edges.project(edge, east[fix], north[fix], beyond_m=self._beyond_m)
         near = apart <= self._radius_m
         fix, position, apart = fix[near], position[near], apart[near]
         corridor = self._edges.corridor[edge[near]]
@@ -151,10 +151,11 @@ class CorridorIndex:
         """Return numbers of squares, and for each where its edges begin, how many, and which."""
         found: dict[int, set[int]] = defaultdict(set)
         step, reach = self._radius_m, 2 * self._radius_m
+        beyond = self._beyond_m + reach
         for number, (a, b, length) in enumerate(self._edges.ends()):
-            # The line reaches beyond its ends by the radius, so sampling begins before each edge.
-            n = math.ceil((length + 2 * reach) / step)
-            share = (np.arange(n + 1) * step - reach) / length
+            # The line reaches beyond its ends, so sampling begins before each edge.
+            n = math.ceil((length + 2 * beyond) / step)
+            share = (np.arange(n + 1) * step - beyond) / length
             for off_east, off_north in itertools.product((-reach, 0.0, reach), repeat=2):
                 east = a[0] + (b[0] - a[0]) * share + off_east
                 north = a[1] + (b[1] - a[1]) * share + off_north
@@ -193,9 +194,9 @@ class _Edges:
         ]
 
     def project(
-        self, edge: np.ndarray, east: np.ndarray, north: np.ndarray
+        self, edge: np.ndarray, east: np.ndarray, north: np.ndarray, *, beyond_m: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return place along the line and distance from it; a line goes straight on at its ends."""
+        """Return place along the line and distance from it; a line goes on a little at its ends."""
         length = self.length_m[edge]
         by_east = east - self._from_east[edge]
         by_north = north - self._from_north[edge]
@@ -207,4 +208,5 @@ class _Edges:
             by_east - along / length * self._east[edge],
             by_north - along / length * self._north[edge],
         )
-        return self._along[edge] + along, apart
+        outside = (along < -beyond_m) | (along > length + beyond_m)
+        return self._along[edge] + along, np.where(outside, np.inf, apart)

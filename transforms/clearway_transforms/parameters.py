@@ -82,6 +82,7 @@ class CorridorParameters:
 
     segment_length_m: float
     match_radius_m: float
+    beyond_m: float
     max_gap_s: float
     bridge_gap_s: float
     max_detour: float
