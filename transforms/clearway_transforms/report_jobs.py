@@ -18,7 +18,7 @@ from clearway_transforms.month import Month
 from clearway_transforms.parameters import reliability_parameters
 from clearway_transforms.public_values import rounded_down
 from clearway_transforms.release import release_parameters
-from clearway_transforms.verdict import comparison_parameters
+from clearway_transforms.verdict import Reason, comparison_parameters
 
 _SUMS = (
     "distance_mm",
@@ -27,6 +27,26 @@ _SUMS = (
     "duration_sq_ds2",
     "distance_duration_dm_ds",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is published of both months of a comparison.
+
+    Parameters
+    ----------
+    resolution
+        H3 resolution of the cells.
+    time_zone
+        IANA name of the city's clock.
+    cells, corridors
+        ``h3_cell``, and ``corridor`` with ``direction``, that have a published row in each month.
+    """
+
+    resolution: int
+    time_zone: str
+    cells: pl.DataFrame
+    corridors: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +111,7 @@ def compare_months(
     of: Month,
     other: Month,
     *,
-    resolution: int,
-    shown_cells: pl.DataFrame,
-    time_zone: str,
+    shown: Shown,
 ) -> MonthChange:
     """Return how the month differs from another.
 
@@ -103,17 +121,12 @@ def compare_months(
         Holds ``period_travel`` and ``corridor_travel``.
     of, other
         The month of the report, and the earlier one.
-    resolution
-        H3 resolution.
-    shown_cells
-        Cells (``h3_cell``) of which something is published in the month: only they get an answer of
-        their own.
-    time_zone
-        IANA name of the city's clock.
+    shown
+        What is published of both months: nothing else gets an answer of its own.
     """
     parameters = comparison_parameters()
     before, after = (
-        period_travel(lake, each, resolution=resolution)
+        period_travel(lake, each, resolution=shown.resolution)
         .with_columns(day_kind=comparison.day_kind(pl.col("day_type"), pl.col("day_tags")))
         .select("h3_cell", "period", *comparison.ROW_COLUMNS)
         .collect()
@@ -132,8 +145,8 @@ def compare_months(
         other=other,
         city=answers(city),
         periods=answers(periods),
-        cells=answers(cells).join(shown_cells.select("h3_cell").unique(), on="h3_cell", how="semi"),
-        corridors=_corridor_change(lake, of, other, resolution=resolution, time_zone=time_zone),
+        cells=answers(cells).join(shown.cells, on="h3_cell", how="semi"),
+        corridors=_corridor_change(lake, of, other, shown),
     )
 
 
@@ -175,12 +188,12 @@ def with_period(hours: pl.LazyFrame, days: pl.DataFrame, *, time_zone: str) -> p
     )
 
 
-def _corridor_change(
-    lake: Lake, of: Month, other: Month, *, resolution: int, time_zone: str
-) -> pl.DataFrame:
+def _corridor_change(lake: Lake, of: Month, other: Month, shown: Shown) -> pl.DataFrame:
     parameters = comparison_parameters()
     before, after = (
-        corridor_rows(lake, each, days_of(lake, each, resolution=resolution), time_zone=time_zone)
+        corridor_rows(
+            lake, each, days_of(lake, each, resolution=shown.resolution), time_zone=shown.time_zone
+        )
         .collect()
         .lazy()
         for each in (other, of)
@@ -193,13 +206,19 @@ def _corridor_change(
         min_vehicles=release_parameters().min_vehicles,
         weight="segment_length_mm",
     )
-    return _public(comparison.month_change(before, after, question, parameters))
+    answers = _public(comparison.month_change(before, after, question, parameters))
+    return answers.join(shown.corridors, on=["corridor", "direction"], how="semi")
 
 
 def _public(answers: pl.LazyFrame) -> pl.DataFrame:
-    """Return the answers with counts of vehicles as exact as public rows have them."""
+    """Return the answers as the outside may see them: counts coarse, few vehicles untold."""
     counts = ("n_vehicles_before", "n_vehicles_after")
-    return answers.with_columns(rounded_down(pl.col(name)).alias(name) for name in counts).collect()
+    numbers = ("change", "change_low", "change_high")
+    enough = ~pl.col("reasons").list.contains(str(Reason.FEW_VEHICLES))
+    return answers.with_columns(
+        *(rounded_down(pl.col(name)).alias(name) for name in counts),
+        *(pl.when(enough).then(pl.col(name)).alias(name) for name in numbers),
+    ).collect()
 
 
 def _question(*, band: float, min_places: int = 1, by: tuple[str, ...] = ()) -> Question:

@@ -22,7 +22,12 @@ _HOUR_MINUTES = 60
 
 
 def corridors(
-    sources: Sources, month: Month, days: pl.DataFrame, *, time_zone: str
+    sources: Sources,
+    published: pl.DataFrame,
+    days: pl.DataFrame,
+    *,
+    month: Month,
+    time_zone: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the month's corridor times by day and period as published, and the month's means.
 
@@ -30,16 +35,15 @@ def corridors(
     ----------
     sources
         Where tables are read.
-    month
-        Which one.
+    published
+        The month's public rows of ``corridor_times``.
     days
         Its local days with data and their kind.
+    month
+        Which one.
     time_zone
         IANA name of the city's clock.
     """
-    published = sources.public("corridor_times").filter(
-        pl.col("local_date").is_between(month.first, month.last)
-    )
     of_periods = published.filter(pl.col("period") != WINDOW)
     hours = published.filter(
         (pl.col("period") == WINDOW) & (pl.col("window_minutes") == _HOUR_MINUTES)

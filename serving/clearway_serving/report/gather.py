@@ -72,18 +72,29 @@ def month_report(
     travel = report_jobs.period_travel(lake, month, resolution=resolution)
     sources.kept("period_travel")
     days = report_jobs.days_of(lake, month, resolution=resolution)
-    cells = _of_month(sources.public("reliability"), month, resolution)
+    reliability = sources.public("reliability")
+    corridor_times = sources.public("corridor_times")
+    cells = _of_month(reliability, month, resolution)
     progress(1, _STEPS, "comparison")
-    changes = {
-        kind: report_jobs.compare_months(
-            lake, month, other, resolution=resolution, shown_cells=cells, time_zone=zone
-        )
-        for kind, other in _others(month).items()
-        if other in held
-    }
+    changes = {}
+    for kind, other in _others(month).items():
+        if other in held:
+            shown = report_jobs.Shown(
+                resolution=resolution,
+                time_zone=zone,
+                cells=_in_both(cells, _of_month(reliability, other, resolution), ["h3_cell"]),
+                corridors=_in_both(
+                    _days_of_month(corridor_times, month),
+                    _days_of_month(corridor_times, other),
+                    ["corridor", "direction"],
+                ),
+            )
+            changes[kind] = report_jobs.compare_months(lake, month, other, shown=shown)
     progress(2, _STEPS, "corridors")
     sources.kept("corridor_travel")
-    corridor_days, corridors = evidence.corridors(sources, month, days, time_zone=zone)
+    corridor_days, corridors = evidence.corridors(
+        sources, _days_of_month(corridor_times, month), days, month=month, time_zone=zone
+    )
     progress(3, _STEPS, "coverage")
     frames = {
         **_changes(month, changes),
@@ -149,13 +160,19 @@ def _of_month(rows: pl.DataFrame, month: Month, resolution: int) -> pl.DataFrame
     return rows.filter(mine)
 
 
+def _days_of_month(rows: pl.DataFrame, month: Month) -> pl.DataFrame:
+    return rows.filter(pl.col("local_date").is_between(month.first, month.last))
+
+
+def _in_both(rows: pl.DataFrame, others: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Return the distinct keys that both have."""
+    return rows.select(key).unique().join(others, on=key, how="semi").sort(key)
+
+
 def _anomalies(sources: Sources, month: Month, resolution: int) -> pl.DataFrame:
     return (
-        sources.public("anomalies")
-        .filter(
-            pl.col("local_date").is_between(month.first, month.last),
-            pl.col("resolution") == resolution,
-        )
+        _days_of_month(sources.public("anomalies"), month)
+        .filter(pl.col("resolution") == resolution)
         .drop("vehicle_class", "resolution")
         .sort("extra_h", "local_date", "h3_cell", descending=[True, False, False])
     )
@@ -215,16 +232,19 @@ def _with_places(rows: pl.DataFrame, city: City | None, resolution: int) -> pl.D
     cells = rows["h3_cell"].unique().sort()
     found = [whereabouts(city, places, cell, resolution) for cell in cells]
     where = pl.DataFrame(
-        {
-            "h3_cell": cells,
-            "area": [each.area for each in found],
-            "centre_km": [each.centre_km for each in found],
-            "direction_from_centre": [each.direction for each in found],
+        [
+            (cell, each.area, each.corridor, each.centre_km, each.direction)
+            for cell, each in zip(cells, found, strict=True)
+        ],
+        schema={
+            "h3_cell": pl.UInt64,
+            "area": pl.String,
+            "corridor": pl.String,
+            "centre_km": pl.Float64,
+            "direction_from_centre": pl.String,
         },
-        schema_overrides={
-            "area": pl.String, "centre_km": pl.Float64, "direction_from_centre": pl.String,
-        },
-    )  # fmt: skip
+        orient="row",
+    )
     return readable_cells(rows.join(where, on="h3_cell", how="left", validate="m:1"))
 
 

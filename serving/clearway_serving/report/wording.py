@@ -53,12 +53,11 @@ def clock(minute: int) -> str:
 
 
 def place(t: Texts, row: Mapping[str, object]) -> str:
-    """Return where a row's cell lies: its area, else direction and distance from the centre."""
-    area, distance, direction = (
-        row[name] for name in ("area", "centre_km", "direction_from_centre")
-    )
-    if area is not None:
-        return str(area)
+    """Return where a row's cell lies: its area and corridor, else how far from the centre."""
+    named = [str(row[name]) for name in ("area", "corridor") if row[name] is not None]
+    if named:
+        return t("document.list_separator").join(named)
+    distance, direction = row["centre_km"], row["direction_from_centre"]
     if distance is None:
         return t("document.unknown_cell", cell=cell_text(cell_number(str(row["h3_cell"]))))
     if direction is None:
