@@ -35,6 +35,12 @@ RULES = (
 """Every value that ``fault`` can take, in the order of the rules."""
 
 
+NOT_USED = (*("heading_deg", "topic", "log_partition", "log_offset", "vehicle_bucket"),)
+"""Columns of ``gps_pings`` that no rule and no later step looks at."""
+
+_TIE_BREAKERS = ("gateway", "boot", "seq", "lon_deg", "lat_deg", "occupied", "speed_kmh")
+
+
 def flag_unusable(
     pings: pl.LazyFrame,
     parameters: CongestionParameters,
@@ -81,17 +87,47 @@ def flag_duplicates(pings: pl.LazyFrame) -> pl.LazyFrame:
     ``vehicle_code``, a number that is the same for all fixes of a vehicle of this frame, and
     ``observed_ms``.
     """
-    code = pl.concat_str("provider", "vehicle", separator=" ").cast(pl.Categorical).to_physical()
-    ordered = (
-        pings.drop("fault", strict=False)
-        .with_columns(
-            vehicle_code=code.cast(pl.Int64), observed_ms=pl.col("observed_at").dt.epoch("ms")
-        )
-        .with_columns(order=pl.col("vehicle_code") * 2**TIME_BITS + pl.col("observed_ms"))
-        .sort("order", "gateway", "boot", "seq", "lon_deg", "lat_deg", "occupied", "speed_kmh")
+    schema = pings.drop("fault", strict=False).collect_schema()
+    return pings.select(schema.names()).map_batches(
+        _ordered,
+        schema={
+            **schema,
+            "vehicle_code": pl.Int64(),
+            "observed_ms": pl.Int64(),
+            "fault": pl.String(),
+        },
+        predicate_pushdown=False,
+        projection_pushdown=False,
     )
-    repeated = pl.col("order").eq(pl.col("order").shift(1)).fill_null(value=False)
-    return ordered.with_columns(fault=_fault("duplicate", repeated)).drop("order")
+
+
+def _ordered(pings: pl.DataFrame) -> pl.DataFrame:
+    """Return fixes in order, sorted by numbers; text is compared only between fixes at one instant.
+
+    Sorting ten million fixes by text takes ten times as long as by a number.
+    """
+    rows = pings.with_columns(
+        vehicle_code=_numbered(pings["provider"]) * len(pings["vehicle"].unique())
+        + _numbered(pings["vehicle"]),
+        observed_ms=pl.col("observed_at").dt.epoch("ms"),
+    )
+    key = (rows["vehicle_code"] * 2**TIME_BITS + rows["observed_ms"]).to_numpy()
+    order = np.argsort(key)
+    key = key[order]
+    same = np.concatenate(([False], key[1:] == key[:-1]))[: len(key)]
+    if same.any():
+        tied = np.flatnonzero(same | np.append(same[1:], False))
+        among = rows.select(_TIE_BREAKERS)[order[tied]].with_columns(
+            key=pl.Series(key[tied]), row=pl.Series(order[tied])
+        )
+        order[tied] = among.sort("key", *_TIE_BREAKERS)["row"].to_numpy()
+    # Gathering from many chunks costs five times as much.
+    return rows.rechunk()[order].with_columns(fault=_fault("duplicate", pl.lit(pl.Series(same))))
+
+
+def _numbered(names: pl.Series) -> pl.Series:
+    """Return a number for each name: its place among the names of this column."""
+    return names.cast(pl.Enum(names.unique().sort())).to_physical().cast(pl.Int64)
 
 
 def flag_second_gateway(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:

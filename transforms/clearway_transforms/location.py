@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import polars_h3
 
-from clearway_transforms.outlines import METRES_PER_DEGREE, Outlines
+from clearway_transforms.outlines import Outlines
+from clearway_transforms.sphere import METRES_PER_DEGREE
 
 _FIRST_ASKED = 8
 """Of so many fixes in a row one is asked first; a power of two."""

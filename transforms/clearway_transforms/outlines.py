@@ -12,10 +12,7 @@ import numpy as np
 import polars as pl
 import polars_h3
 
-from clearway_core.units import EARTH_RADIUS_M
-
-METRES_PER_DEGREE = EARTH_RADIUS_M * np.pi / 180
-"""Of latitude."""
+from clearway_transforms.sphere import METRES_PER_DEGREE
 
 _BORDER_DEG = 1.0 / METRES_PER_DEGREE
 """Outlines are straight to 0.1 m; ten times that is left to H3."""

@@ -12,6 +12,9 @@ from clearway_core.units import EARTH_RADIUS_M
 
 distance_m = geo.distance_m
 
+METRES_PER_DEGREE = EARTH_RADIUS_M * math.pi / 180
+"""Of latitude."""
+
 
 def distances_m(
     lon_a_deg: np.ndarray, lat_a_deg: np.ndarray, lon_b_deg: np.ndarray, lat_b_deg: np.ndarray

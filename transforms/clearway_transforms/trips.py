@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from clearway_transforms.parameters import CongestionParameters
-from clearway_transforms.sphere import distances_m
+from clearway_transforms.sphere import METRES_PER_DEGREE, distances_m
 
 HOUR_MS = 3_600_000
 
@@ -116,6 +116,9 @@ def standing_mask(  # noqa: PLR0913 -- columns of one frame
             radius_m
         )
 
+    # Most fixes are further apart by latitude alone.
+    maybe = np.abs(lat_deg[end] - lat_deg[start]) <= 1.001 * radius_m / METRES_PER_DEGREE
+    start, end = start[maybe], end[maybe]
     near = close(end)
     start, end = start[near], end[near]
     step = 1
@@ -230,27 +233,26 @@ def _boarding(parameters: CongestionParameters) -> pl.Expr:
 
 def _with_sparseness(paired: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
     hour = (pl.col("start_ms") // HOUR_MS).alias("start_hour")
+    key = ["vehicle_code", "start_hour"]
+    up_to = pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000)
+    # It decides only about gaps that are too long for a dense feed.
+    asked = pl.col("gap_ms") > round(parameters.max_gap_s * 1000)
+    legs = paired.select("vehicle_code", hour, "gap_ms").filter(up_to)
     sparse = (
-        paired.filter(pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000))
-        .group_by("vehicle_code", hour)
+        legs.join(legs.filter(asked).select(key).unique(), on=key, how="semi")
+        .group_by(key)
         .agg(sparse=pl.col("gap_ms").median() >= parameters.sparse_median_gap_s * 1000)
     )
     return (
         paired.with_columns(hour)
-        .join(
-            sparse,
-            on=["vehicle_code", "start_hour"],
-            how="left",
-            validate="m:1",
-            maintain_order="left",
-        )
+        .join(sparse, on=key, how="left", validate="m:1", maintain_order="left")
         .drop("start_hour")
     )
 
 
 def _kind(parameters: CongestionParameters) -> pl.Expr:
     limit_s = (
-        pl.when("sparse")
+        pl.when(pl.col("sparse"))
         .then(pl.lit(parameters.max_gap_sparse_s))
         .otherwise(pl.lit(parameters.max_gap_s))
     )

@@ -79,12 +79,12 @@ def located_pairs(
     counts: Counts = Counter()
     fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
     paired = travel.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
-    of_day = paired.filter(
-        pl.col("observed_at").is_between(start, start + timedelta(days=1), closed="left")
-    )
-    counts[day, "fixes", "kept"] += of_day.height
-    _count(counts, day, "pairs", of_day["kind"])
+    in_day = pl.col("observed_at").is_between(start, start + timedelta(days=1), closed="left")
+    kinds = paired.lazy().filter(in_day).select("kind").collect().to_series()
+    counts[day, "fixes", "kept"] += len(kinds)
+    _count(counts, day, "pairs", kinds)
     if roads is not None:
+        of_day = paired.filter(in_day)
         for (place, provider), number in count_near_roads(of_day, roads, parameters).items():
             counts[day, place, provider] += number
     return paired, counts
@@ -116,23 +116,32 @@ def _clean(
     counts: Counts,
 ) -> pl.DataFrame:
     in_day = pl.col("observed_date") == day
-    of_day = raw.filter(in_day)
-    counts[day, "fixes", "read"] += of_day.height
-    _count(counts, day, "provider", of_day["provider"])
+    providers = raw.lazy().filter(in_day).select("provider").collect().to_series()
+    counts[day, "fixes", "read"] += len(providers)
+    _count(counts, day, "provider", providers)
 
-    def kept(marked: pl.LazyFrame) -> pl.DataFrame:
-        rows = marked.collect()
-        _count(counts, day, "left_out", rows.filter(in_day)["fault"])
-        return rows.filter(pl.col("fault").is_null()).drop("fault")
+    def kept(marked: pl.LazyFrame, *, no_more: Sequence[str] = ()) -> pl.DataFrame:
+        rows = marked.drop(no_more).collect()
+        faulty = rows["fault"].is_not_null()
+        if not faulty.any():
+            return rows.drop("fault")
+        faults = rows.lazy().select("fault", "observed_date").filter(faulty & in_day)
+        _count(counts, day, "left_out", faults.collect()["fault"])
+        return rows.filter(~faulty).drop("fault")
 
     area = None if city is None else city.service_area_deg
-    fixes = kept(clean.flag_unusable(raw.lazy(), parameters, service_area_deg=area))
+    raw = raw.drop(clean.NOT_USED, strict=False)
+    fixes = kept(
+        clean.flag_unusable(raw.lazy(), parameters, service_area_deg=area),
+        no_more=("received_at", "accuracy_m", "flags"),
+    )
     fixes = kept(clean.flag_duplicates(fixes.lazy()))
     fixes = kept(clean.flag_second_gateway(fixes.lazy(), parameters))
     fixes = kept(clean.flag_repeats(fixes.lazy(), parameters))
     counts[day, "fixes", "sorted"] += (
         clean.out_of_order(fixes.lazy().filter(in_day)).collect().item()
     )
+    fixes = fixes.drop("gateway", "boot", "seq")
     fixes = kept(clean.flag_jumps(fixes.lazy(), parameters))
     return kept(clean.flag_acceleration(fixes.lazy(), parameters))
 
@@ -179,7 +188,7 @@ def build_vehicle_travel(lake: Lake, product: Product, *, units: Units, progress
     for day, buckets in units.items():
         parts, along, seen = [], [], []
         for bucket in buckets:
-            raw = tables.scan_pings(lake, day, bucket).collect()
+            raw = tables.scan_pings(lake, day, bucket).drop(clean.NOT_USED).collect()
             seen.append(raw.select("provider", "vehicle").unique())
             paired, found = located_pairs(
                 raw,
