@@ -7,6 +7,7 @@ side.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
