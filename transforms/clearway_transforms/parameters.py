@@ -47,9 +47,6 @@ class CongestionParameters:
     queue_own_s: float
     reported_max_gap_s: float
     path_min_gap_s: float
-    samples_per_edge: int
-    edge_m_r9: float
-    edge_m_r10: float
     interval_level: float
     cv_floor: float
     typical_vehicle_cv: float
@@ -70,10 +67,6 @@ class CongestionParameters:
     public_min_vehicles: int
     public_min_providers: int
     public_max_vehicle_share: float
-
-    def edge_m(self, resolution: int) -> float:
-        """Return the average edge of a hexagon at a base resolution, 9 or 10 [m]."""
-        return {9: self.edge_m_r9, 10: self.edge_m_r10}[resolution]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
