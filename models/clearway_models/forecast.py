@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from clearway_core.errors import InsufficientData
 from clearway_models.forecast_features import (
     BASELINES,
     Origins,
@@ -73,8 +74,10 @@ class Forecaster:
         """Return the model's band, not yet widened, and those of the plain forecasts."""
         known = features(panel, at, steps)
         now = known[:, 0]
-        with threadpool_limits(1):
-            low, middle, high = (now + model.predict(known) for model in self.models[steps])
+        low = middle = high = now
+        if len(at):
+            with threadpool_limits(1):
+                low, middle, high = (now + model.predict(known) for model in self.models[steps])
         found = {MODEL: Band(np.minimum(low, middle), middle, np.maximum(high, middle))}
         plain = baseline_paces(panel, at, steps, blend=self.blends[steps])
         return found | {name: Band(plain[name], plain[name], plain[name]) for name in BASELINES}
@@ -100,12 +103,23 @@ def train(
         Horizons in windows.
     parameters
         Level of the interval, rows to learn from.
+
+    Raises
+    ------
+    InsufficientData
+        If nothing was observed so many windows after an observation.
     """
     known = panel.until(end)
     models, blends = {}, {}
     for steps in horizons:
         most = parameters.max_training_rows
         at = labelled(known, steps, first=0, most=most, parameters=parameters)
+        if not len(at):
+            message = (
+                f"expected cells that were observed {steps} windows apart to learn from, got none: "
+                "they are observed too rarely. Use coarser cells or longer windows."
+            )
+            raise InsufficientData(message)
         rows, change = features(known, at, steps), target(known, at, steps)
         change -= rows[:, 0]
         rows[:, np.isnan(rows).all(axis=0)] = 0.0  # a constant is never split on; NaN is refused

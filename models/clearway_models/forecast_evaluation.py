@@ -276,7 +276,7 @@ def _score(horizon_minutes: int, kept: _Kept, parameters: ForecastParameters) ->
     if not kept.truth:
         message = (
             f"expected forecasts over {horizon_minutes} minutes to compare with what came, got "
-            "none: cells are observed too rarely. Use coarser cells (`--resolution 8`)."
+            "none: they are observed too rarely. Use coarser cells or longer windows."
         )
         raise InsufficientData(message)
     truth = np.concatenate(kept.truth)

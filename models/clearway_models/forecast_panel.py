@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from clearway_core.calendar import WORKDAY, Calendar
 from clearway_core.geo import disk
@@ -223,8 +223,7 @@ def ring_weights(places: NDArray[np.uint64]) -> csr_array:
 
 def _neighbour_mean(log_pace: Numbers, weights: csr_array) -> Numbers:
     """Return the weighted mean over observed neighbours; NaN where none was observed."""
-    others = weights.copy()
-    others.setdiag(0)
+    others = weights - diags_array(weights.diagonal())
     seen = ~np.isnan(log_pace)
     total = (others @ np.where(seen, log_pace, 0.0).T).T
     weight = (others @ seen.astype(float).T).T
