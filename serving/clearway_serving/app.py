@@ -33,6 +33,7 @@ def create_app(
     *,
     city: City | None = None,
     internal: bool = False,
+    live: bool = False,
     host_names: Sequence[str] = LOOPBACK_NAMES,
     approval_url: str | None = None,
 ) -> FastAPI:
@@ -46,13 +47,17 @@ def create_app(
         Names, clock and base map; without it times are UTC and cells have no names.
     internal
         Show the newest values without quality gate and release gate, to this machine only.
+    live
+        Also show days that are not settled for release yet.
     host_names
         Names that the server answers to, without port.
     approval_url
         Where people approve proposals with their own accounts; the proposal page links to it.
     """
     site = Site(
-        published=PublishedTables(lake, internal=internal), city=city, approval_url=approval_url
+        published=PublishedTables(lake, internal=internal, live=live),
+        city=city,
+        approval_url=approval_url,
     )
     app = FastAPI(
         title="Clearway",

@@ -41,6 +41,7 @@ def serve(
     *,
     city: City | None = None,
     internal: bool = False,
+    live: bool | None = None,
     address: Address = Address(),
     ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -54,6 +55,9 @@ def serve(
         Names, clock and base map.
     internal
         Show values that passed no gate. Refused on any address but this machine's own.
+    live
+        Also show days that are not settled for release yet; None is yes on this machine's own
+        address, else no.
     address
         Where to listen.
     ready
@@ -66,7 +70,8 @@ def serve(
     ClearwayError
         If the port is taken.
     """
-    if internal and (address.names or not is_loopback(address.host)):
+    own = is_loopback(address.host) and not address.names
+    if internal and not own:
         message = (
             "--internal shows values that passed no release gate, so it listens on 127.0.0.1 "
             f"alone, not on {address.host}: leave out --host and --host-name"
@@ -84,6 +89,7 @@ def serve(
         lake,
         city=city,
         internal=internal,
+        live=own if live is None else live,
         host_names=names,
         approval_url=address.approval_url,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from threading import Lock
 
 import polars as pl
@@ -47,6 +47,10 @@ class Product:
     window_minutes: int
 
 
+_Key = tuple[str, int, int | None, Product | None]
+"""Table, its version, version of what was settled for release, product."""
+
+
 class PublishedTables:
     """The lake as the outside may see it.
 
@@ -56,12 +60,16 @@ class PublishedTables:
         The lake.
     internal
         Read the newest version without either gate. For the agency's own staff only.
+    live
+        Also show days that are not settled for release yet, row by row through the gate. For the
+        agency's own screens.
     """
 
-    def __init__(self, lake: Lake, *, internal: bool = False) -> None:
+    def __init__(self, lake: Lake, *, internal: bool = False, live: bool = False) -> None:
         self.lake = lake
         self.internal = internal
-        self._frames: OrderedDict[tuple[str, int, Product | None], pl.DataFrame] = OrderedDict()
+        self.live = live
+        self._frames: OrderedDict[_Key, pl.DataFrame] = OrderedDict()
         self._lock = Lock()
 
     def version(self, table: str) -> int | None:
@@ -106,7 +114,7 @@ class PublishedTables:
                 f"Build it, then run `clearway quality check {table}`."
             )
             raise NothingPublished(message)
-        key = (table, version, product)
+        key = (table, version, self.lake.table("released_travel").version(), product)
         with self._lock:
             if key not in self._frames:
                 self._frames[key] = self._recent(table, version, product)
@@ -140,8 +148,15 @@ class PublishedTables:
             resolution=None if product is None else product.resolution,
             window_minutes=None if product is None else product.window_minutes,
             version=version,
+            live=self.live,
         )
         return rows
+
+    def settled(self, start: datetime) -> bool:
+        """Return whether the day that holds this instant is settled for release."""
+        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
+
+        return any(begin <= start < end for begin, end in transforms.settled_spans(self.lake))
 
     def _ungated(self, table: str, version: int, product: Product | None) -> pl.LazyFrame:
         partitions: list[tuple[str, str, object]] = []

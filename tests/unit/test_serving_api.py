@@ -210,3 +210,29 @@ def test_the_base_map_is_the_city_packs_own(client: Client, internal: Client) ->
     assert roads.headers["content-type"] == "application/geo+json"
     assert len(roads.json()["features"]) == 2
     assert internal.get("/api/base-map/roads").json()["features"] == []
+
+
+def test_a_day_that_is_not_settled_is_shown_live_only_and_row_by_row_through_the_gate(
+    tmp_path: Path,
+) -> None:
+    lake = serving_lake.fill(Lake(tmp_path / "lake"))
+    settled = lake.table("released_travel")
+    settled.replace(settled.scan().head(0).collect(), {})
+    city = serving_lake.city(tmp_path / "city")
+
+    public = Client(create_app(lake, city=city)).get("/api/congestion", params=DAY).json()
+    live = Client(create_app(lake, city=city, live=True)).get("/api/congestion", params=DAY).json()
+
+    assert public["windows"] == []
+    assert live["settled"] is False
+    assert len(live["windows"]) == serving_lake.N_WINDOWS
+    assert {FEW, DOMINATED} & set(live["cells"]) == set()
+    assert min(live["values"]["n_vehicles"]) >= 10
+
+
+def test_live_adds_nothing_to_a_day_that_is_settled(client: Client, lake: Lake) -> None:
+    live = Client(create_app(lake, live=True)).get("/api/congestion", params=DAY).json()
+    public = Client(create_app(lake)).get("/api/congestion", params=DAY).json()
+
+    assert live == public
+    assert client.get("/api/congestion", params=DAY).json()["settled"] is True

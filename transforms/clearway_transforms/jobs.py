@@ -5,7 +5,13 @@ from __future__ import annotations
 from clearway_transforms.air_jobs import AirAccount, build_air
 from clearway_transforms.congestion_jobs import CongestionAccount, build_congestion
 from clearway_transforms.release import LADDER
-from clearway_transforms.release_jobs import LADDER_TABLES, gated, released, settle_release
+from clearway_transforms.release_jobs import (
+    LADDER_TABLES,
+    gated,
+    released,
+    settle_release,
+    settled_spans,
+)
 
 __all__ = [
     "LADDER",
@@ -17,4 +23,5 @@ __all__ = [
     "gated",
     "released",
     "settle_release",
+    "settled_spans",
 ]

@@ -83,7 +83,7 @@ def gated(contract: Contract) -> bool:
     return "n_vehicles" in contract.columns
 
 
-def released(
+def released(  # noqa: PLR0913 -- which rows, and for whom
     lake: Lake,
     table: str,
     *,
@@ -91,6 +91,7 @@ def released(
     window_minutes: int | None = None,
     version: int | None = None,
     city: City | None = None,
+    live: bool = False,
 ) -> pl.LazyFrame:
     """Return the rows that may leave the house; those that did not pass the gate are absent.
 
@@ -110,6 +111,9 @@ def released(
         newest. Rows that it does not hold are absent.
     city
         Its clock says when it is night, where free flow is computed.
+    live
+        Also rows of days that are not settled yet, each as far as it passes by itself: for screens
+        of the agency, not for the open web, where whoever keeps copies could subtract them.
 
     Returns
     -------
@@ -130,9 +134,10 @@ def released(
         message = f"the release gate knows cell_speed, {names}, got {table!r}"
         raise UsageError(message)
     if table in LADDER_TABLES:
-        rows = _of_ladder(
-            lake, table, _public_product(resolution, window_minutes, city), version=version
-        )
+        product = _public_product(resolution, window_minutes, city)
+        rows = _of_ladder(lake, table, product, version=version)
+        if live:
+            rows = pl.concat([rows, _of_open_days(lake, table, product, version=version)])
     else:
         rows = _by_own_counts(lake, table, version=version)
         for name, value in (("resolution", resolution), ("window_minutes", window_minutes)):
@@ -167,6 +172,24 @@ def _of_ladder(lake: Lake, table: str, product: Product, *, version: int | None)
     if rows.head(1).collect().is_empty():
         rows = _computed(lake, product, table, version=version)
     return _as_released(table, rows, speed)
+
+
+def _of_open_days(lake: Lake, table: str, product: Product, *, version: int | None) -> pl.LazyFrame:
+    """Return the rows of days that are not settled, as far as they pass by themselves."""
+    rule = release.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    passing = release.release(product.scan(lake, "cell_travel"), rule).select(_KEY)
+    rows = product.scan(lake, table, version=version).filter(
+        ~pl.any_horizontal(
+            pl.lit(value=False),
+            *(
+                pl.col("window_start").is_between(start, end, closed="left")
+                for start, end in settled_spans(lake)
+            ),
+        )
+    )
+    if "vehicle_class" in LAKE_CONTRACTS[table].columns:
+        rows = rows.filter(pl.col("vehicle_class") == cells.ALL_CLASSES)
+    return rows.join(passing, on=_KEY, how="semi")
 
 
 def _by_own_counts(lake: Lake, table: str, *, version: int | None) -> pl.LazyFrame:
@@ -218,10 +241,7 @@ def _open_days(lake: Lake, zone: ZoneInfo, now: datetime) -> list[date]:
     closed = now - timedelta(hours=release.release_parameters().closed_hours)
     built = set(tables.window_days(lake.table("vehicle_travel"), resolution=9, window_minutes=15))
     raw = set(lake.table("gps_pings").partition_values()["observed_date"].to_list())
-    before = (
-        lake.table("released_travel").scan().select("release_day", "time_zone").unique().collect()
-    )
-    taken = [_span(day, ZoneInfo(name)) for day, name in before.iter_rows()]
+    taken = settled_spans(lake)
     days = []
     for day in sorted({day + timedelta(days=on) for day in built for on in (-1, 0, 1)}):
         start, end = _span(day, zone)
@@ -230,6 +250,14 @@ def _open_days(lake: Lake, zone: ZoneInfo, now: datetime) -> list[date]:
         if whole and end <= closed and not any(a < end and start < b for a, b in taken):
             days.append(day)
     return days
+
+
+def settled_spans(lake: Lake) -> list[tuple[datetime, datetime]]:
+    """Return when each settled local day begins and ends."""
+    days = (
+        lake.table("released_travel").scan().select("release_day", "time_zone").unique().collect()
+    )
+    return sorted(_span(day, ZoneInfo(name)) for day, name in days.iter_rows())
 
 
 def _span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

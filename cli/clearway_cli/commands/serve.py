@@ -30,6 +30,15 @@ def serve(
             "leave the house.",
         ),
     ] = False,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--settled",
+            help="Whether to show days that are not settled for release yet, which takes until 24 "
+            "hours after their end. Left out, yes on this machine alone. For the agency's own "
+            "screens: who keeps copies could subtract them.",
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -75,6 +84,7 @@ def serve(
             open_lake(data_dir, lake),
             city=find_city(city, data_dir),
             internal=internal,
+            live=live,
             address=Address(
                 host=host, port=port, names=tuple(host_name or ()), approval_url=approval_url
             ),

@@ -98,6 +98,7 @@ def _day(site: Site, frame: pl.DataFrame, date: str, *, window_minutes: int) -> 
     resolution = int(rows["resolution"][0]) if rows.height else 0
     return {
         "date": date,
+        "settled": site.published.settled(start),
         "window_minutes": window_minutes,
         "windows": windows,
         "cells": [cell_text(number) for number in cells],

@@ -18,6 +18,7 @@ export class Day {
   /** @param {any} answer Answer of /api/congestion. */
   constructor(answer) {
     /** @type {string} */ this.date = answer.date;
+    /** @type {boolean} */ this.settled = answer.settled;
     /** @type {number} */ this.windowMinutes = answer.window_minutes;
     /** @type {number[]} */ this.windows = answer.windows;
     /** @type {string[]} */ this.cells = answer.cells;

@@ -1,7 +1,7 @@
 /**
  * Headline figures of the window, and the most congested cells as a list for mouse and keyboard.
  */
-import { byId, element } from './dom.js';
+import { byId, element, fill } from './dom.js';
 import { HATCH_OF_QUALITY, paintMark } from './scale.js';
 
 const LISTED = 6;
@@ -26,7 +26,7 @@ export function drawHeadline(day, window) {
   }
   const slow = rows.filter((row) => (row.tti ?? 0) >= 2).length;
   const fixes = rows.reduce((sum, row) => sum + row.n_pings, 0);
-  byId('headline').replaceChildren(
+  fill(byId('headline'),
     element('div', { class: 'hero' },
       element('p', { class: 'hero-value' }, number(tti, 2), element('small', { text: '×' })),
       element('p', { class: 'hero-text', text: `A trip takes ${Math.round(100 * (tti - 1))} % longer than in free flow, over all cells with a published value.` })),
@@ -34,7 +34,8 @@ export function drawHeadline(day, window) {
       stat('Mean speed', number(day.city.space_mean_kmh[window], 1), 'km/h'),
       stat('Cells at twice the free-flow time', String(slow), `of ${rows.length}`),
       stat('Cells with a value', String(rows.length), `of ${day.cells.length}`),
-      stat('GPS fixes behind this', fixes.toLocaleString('en-GB'))));
+      stat('GPS fixes behind this', fixes.toLocaleString('en-GB'))),
+    day.settled ? null : element('p', { class: 'small muted', text: 'Live: this day is not settled for release yet. Late readings may still change it; do not hand it on.' }));
 }
 
 /**
