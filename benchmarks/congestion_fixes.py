@@ -4,7 +4,8 @@ Written day by day, so that any number of days needs the memory of one. Vehicles
 lights, park, fall silent, take passengers, and their fixes hold duplicates, jumps and bad values.
 The data are such that rules which only code can state in full have a short form in SQL or pandas:
 a jump stands alone, a vehicle that moves covers more than the dwell radius between two fixes, one
-that stands repeats its position every ten seconds, a silence is longer than any trip may bridge.
+that stands repeats its position every ten seconds, a silence is longer than any trip may bridge and
+passengers change in silences only.
 """
 
 from __future__ import annotations
@@ -71,12 +72,46 @@ def write_day(folder: Path, number: int, *, n_fixes: int = FIXES_PER_DAY) -> int
     return written
 
 
+def repeat_day(folder: Path, source: int, number: int) -> int:
+    """Write a day on which other vehicles drive what those of an earlier day drove.
+
+    Parameters
+    ----------
+    folder
+        Holds the earlier day.
+    source, number
+        The earlier day and the new one, from 0.
+    """
+    written = 0
+    later = timedelta(days=number - source)
+    day = FIRST_DAY + timedelta(days=number)
+    # The first two digits say which bucket a pseudonym lies in.
+    other = pl.col("vehicle").str.slice(0, 2) + pl.col("vehicle").str.slice(2).str.reverse()
+    name = other.str.slice(0, 30) + f"{number:02x}"
+    for bucket in range(N_VEHICLE_BUCKETS):
+        file = f"vehicle_bucket={bucket}/fixes.parquet"
+        rows = pl.read_parquet(
+            folder / f"observed_date={FIRST_DAY + timedelta(days=source)}" / file,
+            hive_partitioning=False,
+        ).with_columns(
+            pl.col("observed_at", "received_at") + later,
+            vehicle=name,
+            pseudonym_epoch=pl.lit(day),
+            observed_date=pl.lit(day),
+        )
+        target = folder / f"observed_date={day}" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        rows.write_parquet(target, row_group_size=200_000)
+        written += rows.height
+    return written
+
+
 def _drive(rng: np.random.Generator, provider: np.ndarray) -> pl.DataFrame:
     """Return the fixes of some vehicles, one column of the arrays each."""
     shape = (FIXES_PER_VEHICLE, provider.size)
     silent = provider == 2
     standing = _standing(rng, shape)
-    dark = (rng.random(shape) < 0.001) & ~standing
+    dark = (rng.random(shape) < 0.003) & ~standing
     step_ms = np.where(silent, rng.integers(10_000, 15_000, shape), rng.integers(5000, 9900, shape))
     step_ms = np.where(standing, 10_000, step_ms)
     step_ms = np.where(dark, rng.integers(600_000, 1_800_000, shape), step_ms)
@@ -87,7 +122,7 @@ def _drive(rng: np.random.Generator, provider: np.ndarray) -> pl.DataFrame:
     metres = np.where(standing, 0, metres_per_s * np.minimum(step_ms, 20_000) / 1000)
     lon = _folded(rng.normal(0, 0.07, shape[1]) + np.cumsum(metres * np.sin(heading), 0) / 108_000)
     lat = _folded(rng.normal(0, 0.07, shape[1]) + np.cumsum(metres * np.cos(heading), 0) / 110_600)
-    passenger = np.cumsum(rng.random(shape) < 0.012, axis=0) % 2 == 0
+    passenger = np.cumsum(dark & (rng.random(shape) < 0.6), axis=0) % 2 == 0
     odd = _odd_ones(rng, standing | dark)
     lon = 100.53 + lon + np.where(odd == 1, 0.08, 0)
     track = np.broadcast_to(np.arange(shape[1]), shape)
