@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from simulated_accuracy import (
     MIN_TRUE_VEHICLES,
+    blended_speeds,
     compared,
     estimates,
     judge,
@@ -35,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))
 from accuracy_cities import EVALUATION
 from doubles import transforms_pings as pings
 
-SPLITS = 20
+SPLITS, BLENDED_SPLITS = 20, 3
 PARAMETERS = congestion_parameters()
 
 
@@ -88,6 +89,49 @@ def split_half(data: Path, day: str) -> dict[str, float]:
     }
 
 
+def blended_half(data: Path, day: str) -> dict[str, float]:
+    """Return how own and blended speeds of one half agree with own ones of the other half.
+
+    Resolution 9 x 15 minutes, at least 2 cabs in the half that borrows and 5 in the other.
+    """
+    raw = pings.as_gps_pings(pings.san_francisco(data, day))
+    days = raw["observed_date"].unique().sort().to_list()
+    travel = pl.concat(vehicle_travel_of(raw, PARAMETERS, day=d, resolution=9)[0] for d in days)
+    vehicles = raw["vehicle"].unique().sort().to_numpy()
+    rows = []
+    for seed in range(BLENDED_SPLITS):
+        order = np.random.default_rng(seed).permutation(vehicles)
+        borrower, other = (
+            blended_speeds(travel.filter(pl.col("vehicle").is_in(half.tolist())))
+            for half in np.array_split(order, 2)
+        )
+        both = borrower.filter((pl.col("n_vehicles") >= 2) & (pl.col("space_mean") > 0)).join(
+            other.filter((pl.col("n_vehicles") >= 5) & (pl.col("space_mean") > 0)),
+            on=["h3_cell", "window_start"],
+            validate="1:1",
+        )
+        found = both["space_mean_right"].to_numpy()
+        width = (pl.col("blended") / pl.col("blended_low_kmh")).log()
+        own_width = (pl.col("space_mean_right") / pl.col("interval_low_kmh_right")).log()
+        apart = (pl.col("blended") / pl.col("space_mean_right")).log().abs()
+        held = apart <= (width**2 + own_width**2).sqrt()
+        rows.append(
+            {
+                "cell_windows": both.height,
+                **{
+                    f"{name}_{what}": value
+                    for name in ("space_mean", "blended")
+                    for what, value in (
+                        ("mae_kmh", np.abs(both[name].to_numpy() - found).mean()),
+                        ("r", np.corrcoef(both[name].to_numpy(), found)[0, 1]),
+                    )
+                },
+                "blended_in_90_interval": both.select(held.mean()).item(),
+            }
+        )
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
 def mild_grid(data: Path) -> dict[str, object]:
     """Return errors in the city of the data folder, a grid with mild congestion, 10 % probes."""
     true = pl.read_parquet(data / "scenario" / "sumo_15k" / "truth_res9.parquet").select(
@@ -120,6 +164,7 @@ def main() -> None:
     result = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "san_francisco_split_half_res8_hour": {day: split_half(options.data, day) for day in days},
+        "san_francisco_blended_half_res9_15min": blended_half(options.data, days[0]),
         "mild_grid_city_res9_15min": mild_grid(options.data),
         "simulated_cities_res9_15min": {
             city.name: report(city) for city in cities_in(options.cities)

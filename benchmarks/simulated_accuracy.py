@@ -108,11 +108,15 @@ def _with_occupancy(fixes: pl.DataFrame, rides: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def sums_of(fixes: pl.DataFrame) -> pl.DataFrame:
-    """Return ``cell_travel`` of fixes, class 'all'."""
+def travel_of(fixes: pl.DataFrame) -> pl.DataFrame:
+    """Return what each vehicle drove."""
     raw = pings.as_gps_pings(fixes)
     days = raw["observed_date"].unique().sort()
-    travel = pl.concat(vehicle_travel_of(raw, PARAMETERS, day=d, resolution=9)[0] for d in days)
+    return pl.concat(vehicle_travel_of(raw, PARAMETERS, day=d, resolution=9)[0] for d in days)
+
+
+def sums_of(travel: pl.DataFrame) -> pl.DataFrame:
+    """Return ``cell_travel`` of vehicles, class 'all'."""
     rolled = cells.roll_up(
         cells.count_queues(travel.lazy(), PARAMETERS), resolution=9, window_minutes=15
     )
@@ -120,9 +124,9 @@ def sums_of(fixes: pl.DataFrame) -> pl.DataFrame:
     return sums.filter(pl.col("vehicle_class") == cells.ALL_CLASSES)
 
 
-def estimates(fixes: pl.DataFrame) -> pl.DataFrame:
-    """Return every estimate and interval of cells and windows with some probes in them."""
-    sums = sums_of(fixes)
+def blended_speeds(travel: pl.DataFrame) -> pl.DataFrame:
+    """Return own and blended speeds with their intervals, as a build makes them."""
+    sums = sums_of(travel)
     blended = [
         blend.blend(
             sums.filter(pl.col("window_start").dt.date() <= day),
@@ -135,17 +139,23 @@ def estimates(fixes: pl.DataFrame) -> pl.DataFrame:
         for day in sums["window_start"].dt.date().unique().sort().to_list()
     ]
     own = speed.cell_speed(sums.lazy(), PARAMETERS).drop(speed.BLENDED).collect()
-    by_position = sums_of(fixes.drop("speed_kmh")).select(
+    return own.join(
+        pl.concat(blended).drop("vehicle_class"), on=KEY, how="left", validate="1:1"
+    ).rename({"space_mean_kmh": "space_mean", "blended_kmh": "blended"})
+
+
+def estimates(fixes: pl.DataFrame) -> pl.DataFrame:
+    """Return every estimate and interval of cells and windows with some probes in them."""
+    by_position = sums_of(travel_of(fixes.drop("speed_kmh"))).select(
         *KEY,
         distance_over_time=speed.space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms")),
     )
     cell = polars_h3.latlng_to_cell("lat_deg", "lon_deg", 9, return_dtype=pl.UInt64)
     reported = fixes.group_by(h3_cell=cell, window_start=pl.col("observed_at").dt.truncate("15m"))
     return (
-        own.join(pl.concat(blended).drop("vehicle_class"), on=KEY, how="left", validate="1:1")
+        blended_speeds(travel_of(fixes))
         .join(by_position, on=KEY, how="left", validate="1:1")
         .join(reported.agg(reported_mean=pl.col("speed_kmh").mean()), on=KEY, how="left")
-        .rename({"space_mean_kmh": "space_mean", "blended_kmh": "blended"})
         .filter(pl.col("n_vehicles") >= MIN_PROBES)
     )
 
