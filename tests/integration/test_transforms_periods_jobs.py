@@ -139,6 +139,13 @@ def test_a_new_day_changes_its_months_and_leaves_those_before_the_look_back(tmp_
     assert written == before + 3  # the newest, February and March
 
 
+def test_a_month_whose_rows_are_gone_is_empty_and_no_fault(tmp_path):
+    lake = Lake(tmp_path)
+    fill(lake, double.windows(lambda *_: 40.0, days=3))
+    period_jobs.build_reliability(lake, PRODUCT, [date(2026, 1, 7)])
+    assert set(rows_of(lake, "reliability")["span"]) == {"2026-03", "newest"}
+
+
 def test_built_day_by_day_the_look_back_is_that_of_one_build(tmp_path):
     lake, at_once = Lake(tmp_path / "days"), Lake(tmp_path / "once")
     rows = month_with_a_crash()

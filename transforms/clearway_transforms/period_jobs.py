@@ -269,7 +269,8 @@ def _windows(lake: Lake, product: Product, days: pl.LazyFrame) -> pl.LazyFrame:
     parameters = reliability_parameters()
     held = days.select("local_date").collect()["local_date"].to_list()
     zone = read_calendar(product.city).time_zone
-    utc = sorted({each for day in held for each in _utc_days(zone, day)})
+    # Without any day, one of which no table holds rows.
+    utc = sorted({each for day in held for each in _utc_days(zone, day)}) or [date.min]
     scanned = product.scan(lake, "cell_travel", utc).select(_WINDOW_COLUMNS)
     return periods.with_period(
         counting(scanned, parameters), days, parameters, time_zone=product.time_zone
