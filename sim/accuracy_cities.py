@@ -45,7 +45,9 @@ def make(folder: Path, *, seed: int, private_trips: int) -> None:
 def main() -> None:
     """Make the cities asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="scratch folder, 100 MB a city")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="scratch folder, 0.5 GB while a city is made"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[*DEVELOPMENT, *EVALUATION])
     parser.add_argument("--demand", choices=PRIVATE_TRIPS, nargs="+", default=[*PRIVATE_TRIPS])
     arguments = parser.parse_args()

@@ -45,8 +45,8 @@ def pack(folder: Path, *, seed: int) -> dict[str, float]:
     ``fixes.parquet`` (vehicle, observed_at, x_m, y_m, lon_deg, lat_deg, speed_mps, heading_deg;
     every 10 s, without noise) and ``rides.parquet`` (when a fleet vehicle had a passenger).
     """
-    moves = pl.scan_parquet(folder / "trajectories.parquet").drop_nulls("vehicle_id")
-    moves = moves.select(
+    held = pl.scan_parquet(folder / "trajectories.parquet").drop_nulls("vehicle_id")
+    moves = held.select(
         second=pl.col("timestep_time").cast(pl.Int32),
         vehicle="vehicle_id",
         x_m=pl.col("vehicle_x").cast(pl.Float64),
