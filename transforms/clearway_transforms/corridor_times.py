@@ -74,7 +74,8 @@ def corridor_times(
         .join(whole, on=LINE, how="inner", validate="m:1")
     )
     share = (pl.col("observed_mm") / pl.col("length_mm")).fill_null(0.0)
-    enough = (pl.col("observed_length_share") >= parameters.min_length_share) & (
+    least_mm = parameters.min_length_share * pl.col("length_mm")
+    enough = (pl.col("observed_mm").fill_null(0) >= least_mm) & (
         pl.col("n_vehicles") >= 2  # noqa: PLR2004 -- one vehicle has no spread
     )
     fill = pl.col("length_mm") / pl.col("observed_mm")
