@@ -145,5 +145,5 @@ def canonical(figures: Mapping[str, object]) -> str:
 
 def readable_cells(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with cells as the 15-digit hex text that people and exports use."""
-    texts = {number: cell_text(number) for number in rows["h3_cell"].unique()}
-    return rows.with_columns(pl.col("h3_cell").replace_strict(texts, return_dtype=pl.String))
+    texts = pl.Series([cell_text(number) for number in rows["h3_cell"]], dtype=pl.String)
+    return rows.with_columns(h3_cell=texts)
