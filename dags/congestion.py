@@ -4,7 +4,7 @@
 |---|---|
 | `ingest` | `clearway ingest run --until-idle` |
 | `build` | `clearway build congestion [--from T --to T]` |
-| `check` | `clearway quality check congestion` |
+| `check` | `clearway quality check congestion`, and the same of the tables built with it |
 
 A run belongs to the hour that has just ended. It builds whatever arrived, late readings of earlier
 hours included; `time_from` and `time_to` build a stretch again. Where a check fails, nothing is
@@ -61,6 +61,8 @@ with DAG(
     @task(outlets=[CONGESTION], retries=0)
     def check() -> dict[str, object]:
         """Publish this version if it passes."""
-        return dag_tasks.require("congestion", "corridor_times")
+        return dag_tasks.require(
+            "congestion", "corridor_times", "reliability", "bottlenecks", "anomalies"
+        )
 
     ingest() >> build() >> check()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from clearway_cli.dag_settings import from_environment, instant, plain
-from clearway_core.errors import ClearwayError, TableConflict, UsageError
+from clearway_core.errors import ClearwayError, InsufficientData, TableConflict, UsageError
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
@@ -70,6 +70,25 @@ def build_emissions() -> Account:
 
     settings = from_environment()
     return plain(jobs.build_emissions(settings.lake(), city=settings.city()))
+
+
+def forecast() -> Account:
+    """Forecast the next hour (``clearway build forecast``).
+
+    Raises
+    ------
+    InsufficientData
+        If there is not enough history, or no row was better than a plain forecast yet.
+    """
+    from clearway_models import jobs
+
+    settings = from_environment()
+    lake = settings.lake()
+    account = jobs.build_forecast(lake, data_dir=settings.data_dir, city=settings.city())
+    if not lake.table("forecasts").exists():
+        message = "nothing was forecast better than by a plain forecast yet"
+        raise InsufficientData(message)
+    return plain(account)
 
 
 def report(month: str | None) -> Account:

@@ -118,7 +118,7 @@ def usual_pace(panel: Panel, at: Origins, steps: int) -> tuple[Numbers, Numbers,
         ahead[:, None] - DAYS_PER_WEEK * day * np.arange(1, _WEEKS_BACK + 1),
         at.place[:, None],
     )
-    days = np.where(np.isfinite(kind).any(axis=1)[:, None], kind, days)
+    days = np.where(np.isfinite(kind).any(axis=1, keepdims=True), kind, days)
     use_weeks = np.isfinite(weeks).sum(axis=1) >= _FEWEST_WEEKS
     filler = np.full((len(at), _DAYS_BACK - _WEEKS_BACK), np.nan)
     chosen = np.where(use_weeks[:, None], np.hstack([weeks, filler]), days)

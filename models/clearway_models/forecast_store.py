@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -172,8 +172,7 @@ def newest_forecaster(folder: Path, grid: Grid, *, until: datetime) -> KeptForec
 def _kept(card: Path, forecaster: Forecaster) -> KeptForecaster:
     document = _document(card)
     scores = [
-        HorizonScore(**values)
-        for values in cast("Sequence[Mapping[str, object]]", document["scores"])  # type: ignore[arg-type]
+        HorizonScore(**values) for values in cast("Sequence[Mapping[str, Any]]", document["scores"])
     ]
     return KeptForecaster(
         model_id=str(document["model_id"]),

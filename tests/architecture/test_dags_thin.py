@@ -18,6 +18,7 @@ EXPECTED = {
     "air_quality": ["build", "check"],
     "charge_proposal": ["approve", "build", "check", "propose", "publish", "record_rejection"],
     "congestion": ["build", "check", "ingest"],
+    "forecast": ["build", "check"],
     "monthly_report": ["report"],
     "retention": ["expire"],
 }
@@ -118,6 +119,7 @@ def test_every_dag_runs_alone_on_partitions_and_catches_nothing_up(parsed: Parse
         "air_quality": "PartitionedAssetTimetable",
         "charge_proposal": "CronPartitionTimetable",
         "congestion": "CronPartitionTimetable",
+        "forecast": "PartitionedAssetTimetable",
         "monthly_report": "CronPartitionTimetable",
         "retention": "CronPartitionTimetable",
     }

@@ -114,6 +114,8 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
     assert Path(str(dag_tasks.report("2026-01")["page"])).is_file()
     with pytest.raises(UsageError, match="belongs to no month"):
         dag_tasks.report(None)
+    [forecast] = airflow_home.run_chain(tmp_path, city="demo_city", dag_ids=["forecast"])
+    assert (forecast.task_id, forecast.state) == ("build", "skipped")  # a morning is no history
     [expired] = airflow_home.run_chain(tmp_path, city="demo_city", dag_ids=["retention"])
     assert (expired.task_id, expired.state) == ("expire", "success")
     assert lake.table("gps_pings").scan().head(1).collect().height == 1  # received just now

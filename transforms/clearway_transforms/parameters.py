@@ -64,9 +64,6 @@ class CongestionParameters:
     free_flow_days: int
     free_flow_own_windows: int
     look_back_days: int
-    public_min_vehicles: int
-    public_min_providers: int
-    public_max_vehicle_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,9 @@ COMPUTABLE = ("congestion", "cell_speed")
 
 _KEY = ["resolution", "window_minutes", "h3_cell", "window_start"]
 
+_EVIDENCE = ("evidence_start", "window_start")
+"""Columns that say when the vehicles behind a row drove; the first that a table has."""
+
 _OBSERVED = (
     "space_mean_kmh",
     "interval_low_kmh",
@@ -139,7 +142,7 @@ def released(  # noqa: PLR0913 -- which rows, and for whom
         if live:
             rows = pl.concat([rows, _of_open_days(lake, table, product, version=version)])
     else:
-        rows = _by_own_counts(lake, table, version=version)
+        rows = _by_own_counts(lake, table, version=version, live=live)
         for name, value in (("resolution", resolution), ("window_minutes", window_minutes)):
             if value is not None and name in contract.columns:
                 rows = rows.filter(pl.col(name) == value)
@@ -178,33 +181,36 @@ def _of_open_days(lake: Lake, table: str, product: Product, *, version: int | No
     """Return the rows of days that are not settled, as far as they pass by themselves."""
     rule = release.public_rule(n_providers=tables.n_providers(lake).collect().item())
     passing = release.release(product.scan(lake, "cell_travel"), rule).select(_KEY)
-    rows = product.scan(lake, table, version=version).filter(
-        ~pl.any_horizontal(
-            pl.lit(value=False),
-            *(
-                pl.col("window_start").is_between(start, end, closed="left")
-                for start, end in settled_spans(lake)
-            ),
-        )
-    )
+    rows = product.scan(lake, table, version=version).filter(~_settled_by("window_start", lake))
     if "vehicle_class" in LAKE_CONTRACTS[table].columns:
         rows = rows.filter(pl.col("vehicle_class") == cells.ALL_CLASSES)
     return rows.join(passing, on=_KEY, how="semi")
 
 
-def _by_own_counts(lake: Lake, table: str, *, version: int | None) -> pl.LazyFrame:
+def _by_own_counts(lake: Lake, table: str, *, version: int | None, live: bool) -> pl.LazyFrame:
     """Return the rows that pass by the counts that they carry themselves.
 
-    A row of one cell and quarter of an hour is the same cell-window as in ``congestion``, so it is
-    public only where that is.
+    Unless live, rows of a window wait until the day of their evidence is settled. A row of one cell
+    and quarter of an hour is the same cell-window as in ``congestion``, so it is public only where
+    that is.
     """
     rule = release.public_rule(n_providers=tables.n_providers(lake).collect().item())
     rows = release.release(lake.table(table).scan(version=version), rule)
+    evidence = next((name for name in _EVIDENCE if name in LAKE_CONTRACTS[table].columns), None)
+    if live or evidence is None:
+        return rows
     if table == "anomalies":
         base = released_sums(lake, resolution=BASE_RESOLUTION, window_minutes=15)
-        key = ["resolution", "h3_cell", "window_start"]
-        return rows.join(base, on=key, how="semi")
-    return rows
+        return rows.join(base, on=["resolution", "h3_cell", "window_start"], how="semi")
+    return rows.filter(_settled_by(evidence, lake))
+
+
+def _settled_by(column: str, lake: Lake) -> pl.Expr:
+    """Return whether an instant lies on a settled day."""
+    spans = (
+        pl.col(column).is_between(start, end, closed="left") for start, end in settled_spans(lake)
+    )
+    return pl.any_horizontal(pl.lit(value=False), *spans)
 
 
 def released_sums(lake: Lake, *, resolution: int, window_minutes: int) -> pl.LazyFrame:

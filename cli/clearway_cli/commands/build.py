@@ -340,8 +340,8 @@ def _say_congestion(values: Values) -> None:
     days, left_alone = _listed(values["days"]), _listed(values["left_alone"])
     if left_alone:
         console.print(
-            f"left alone: {', '.join(map(str, left_alone))}. Fixes came late for days of which some "
-            "have been deleted; their tables stay as they are.",
+            f"left alone: {', '.join(map(str, left_alone))}. Fixes came late for days of which "
+            "some have been deleted; their tables stay as they are.",
             highlight=False,
             soft_wrap=True,
         )
