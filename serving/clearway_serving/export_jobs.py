@@ -18,7 +18,7 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
-from clearway_serving import export, export_windows
+from clearway_serving import complete_grid, export, export_windows
 from clearway_serving.places import Places
 from clearway_serving.published import Product, PublishedTables
 from clearway_transforms.release import LADDER, release_parameters
@@ -50,6 +50,8 @@ class ExportRequest:
     at
         Only the window that holds this instant (ISO 8601; without an offset the city's local
         time). GeoJSON without it takes the newest window, since a map shows one.
+    complete
+        In public: also a row for each cell and window that is withheld or empty, with counts of -1.
     """
 
     table: str
@@ -60,6 +62,7 @@ class ExportRequest:
     window_minutes: int | None = None
     vehicle_class: str = "all"
     at: str | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +155,9 @@ def export_table(
     rows = candidates
     if request.public:
         rows = _released(tables, request, version, product, candidates)
+    n_released = rows.height
+    if request.complete:
+        rows = complete_grid.completed(rows, contract)
     rows = export.with_places(export.readable(rows, contract), contract, Places(city))
     progress(2, 3, "writing")
     _write(rows, contract, request)
@@ -163,7 +169,7 @@ def export_table(
         window_minutes=None if product is None else product.window_minutes,
         window_start=None if window_start is None else export_windows.iso(window_start),
         rows=rows.height,
-        rows_suppressed=candidates.height - rows.height if request.public else None,
+        rows_suppressed=candidates.height - n_released if request.public else None,
         out=request.out,
         metadata=_metadata_path(request.out) if request.public else None,
         notes=tuple(notes),
@@ -185,6 +191,9 @@ def _contract(request: ExportRequest) -> Contract:
         raise UsageError(message)
     if request.file_format == "geojson" and not export.has_geometry(contract):
         message = f"rows of {request.table} have no place on a map: use --format parquet or csv"
+        raise UsageError(message)
+    if request.complete and not request.public:
+        message = "--complete marks what is withheld, so it goes with --public"
         raise UsageError(message)
     if request.public and request.vehicle_class != "all":
         message = (
@@ -341,7 +350,10 @@ def _write_metadata(
     account: ExportAccount, rows: pl.DataFrame, contract: Contract, now: datetime
 ) -> None:
     """Write what a reader of the file must know, beside it."""
-    fewest = rows["n_vehicles"].min() if "n_vehicles" in rows.columns else None
+    fewest, n_added = None, 0
+    if "n_vehicles" in rows.columns:
+        released = rows.filter(pl.col("n_vehicles") != complete_grid.WITHHELD)
+        fewest, n_added = released["n_vehicles"].min(), rows.height - released.height
     metadata = {
         "title": contract.description,
         "contract": contract.identifier,
@@ -349,7 +361,8 @@ def _write_metadata(
         "resolution": account.resolution,
         "window_minutes": account.window_minutes,
         "window_start": account.window_start,
-        "rows_released": account.rows,
+        "rows_released": account.rows - n_added,
+        "rows_withheld_or_empty_as_minus_one": n_added,
         "rows_suppressed": account.rows_suppressed,
         "release_gate": _release_rules(account.table),
         "fewest_vehicles_of_a_row": fewest,

@@ -125,6 +125,34 @@ def test_a_public_file_holds_released_rows_only(
     ).items()
 
 
+def test_a_complete_grid_marks_few_and_none_alike(lake: Lake, tmp_path: Path) -> None:
+    plain = written(lake, tmp_path / "plain.parquet", public=True)
+    full = written(lake, tmp_path / "full.parquet", public=True, complete=True)
+
+    rows = pl.read_parquet(tmp_path / "full.parquet")
+    marked = rows.filter(pl.col("n_vehicles") == -1)
+    assert rows.height == rows["h3_cell"].n_unique() * rows["window_start"].n_unique()
+    assert rows.height - marked.height == plain.rows
+    assert marked.height > 0
+    assert marked.select("n_pings", "n_legs", "n_providers").unique().row(0) == (-1, -1, -1)
+    assert marked["space_mean_kmh"].null_count() == marked.height
+    assert cell_text(serving_lake.FEW_VEHICLES_CELL) not in rows["h3_cell"]
+    metadata = json.loads(full.metadata.read_text(encoding="utf-8"))
+    assert metadata["rows_withheld_or_empty_as_minus_one"] == marked.height
+    assert metadata["fewest_vehicles_of_a_row"] >= 10
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({}, "goes with --public"), ({"public": True, "table": "air_hourly"}, "air_hourly is none")],
+)
+def test_a_complete_grid_is_refused_where_it_means_nothing(
+    lake: Lake, tmp_path: Path, options: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        written(lake, tmp_path / "c.parquet", complete=True, **options)
+
+
 def test_every_internal_table_is_refused_in_public(lake: Lake, tmp_path: Path) -> None:
     refused = []
     for name in LAKE_CONTRACTS:

@@ -68,6 +68,14 @@ def export(
             "the city's local time. GeoJSON without it takes the newest window.",
         ),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="With --public: also a row for each cell and window that is withheld or empty, "
+            "with counts of -1, as in the metrics of the Mobility Data Specification.",
+        ),
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Write a table as Parquet, CSV or GeoJSON.
@@ -89,6 +97,7 @@ def export(
         window_minutes=None if window is None else window_minutes(window),
         vehicle_class=vehicle_class,
         at=at,
+        complete=complete,
     )
     account = export_table(
         open_lake(data_dir, lake),
