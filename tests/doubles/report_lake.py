@@ -119,8 +119,8 @@ def add_february(lake: Lake) -> None:
         "distance_duration_dm_ds": FASTER,
         "duration_sq_ds2": FASTER * FASTER,
     }
-    dates = {"period_travel": ["local_date"], "corridor_travel": ["window_date", "window_start"]}
-    for name, columns in dates.items():
+    sums = {"period_travel": ["local_date"], "corridor_travel": ["window_date", "window_start"]}
+    for name, columns in sums.items():
         table = lake.table(name)
         rows = (
             table.scan()
@@ -135,6 +135,9 @@ def add_february(lake: Lake) -> None:
     lake.table("corridor_times").append(
         published.with_columns(pl.col("local_date", "window_date", "window_start") - FOUR_WEEKS)
     )
+    settled = lake.table("released_travel").scan().collect()
+    dates = ["release_day", "window_date", "window_start"]
+    lake.table("released_travel").append(settled.with_columns(pl.col(dates) - FOUR_WEEKS))
     march = lake.table("reliability").scan().filter(pl.col("span") == "2026-03").collect()
     february = {"span": "2026-02", "span_start": date(2026, 2, 1), "span_end": date(2026, 2, 28)}
     lake.table("reliability").append(

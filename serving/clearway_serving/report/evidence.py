@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import polars.selectors as cs
 
 from clearway_core.city import City
 from clearway_core.contracts.corridor_tables import WINDOW
@@ -19,6 +20,7 @@ from clearway_transforms.release import LEAST_VEHICLES
 from clearway_transforms.verdict import comparison_parameters
 
 _HOUR_MINUTES = 60
+_DECIMALS = 9
 
 
 def corridors(
@@ -218,4 +220,6 @@ def quintiles(sources: Sources, month: Month, city: City | None) -> pl.DataFrame
         between=(start, end),
     )
     rows = found.by_quintile.drop_nulls("quintile").select(_QUINTILE_COLUMNS)
+    # Sums of floating-point numbers depend on their order; no revision may come of that.
+    rows = rows.with_columns(cs.float().round(_DECIMALS))
     return rows if found.missing is None else rows.head(0)
