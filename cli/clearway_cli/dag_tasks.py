@@ -128,7 +128,7 @@ def has_rows(table: str) -> bool:
 
 
 def require(table: str, *others: str) -> Account:
-    """Check a table's newest version, and those of other tables that exist.
+    """Check a table's newest version, and those of other tables that have rows.
 
     The same as ``clearway quality check TABLE``; what comes back is about the first.
 
@@ -143,7 +143,7 @@ def require(table: str, *others: str) -> Account:
     lake = settings.lake()
     found = jobs.require(lake, table, report_dir=settings.quality_dir())
     for other in others:
-        if lake.table(other).exists():
+        if not lake.table(other).scan().head(1).collect().is_empty():
             jobs.require(lake, other, report_dir=settings.quality_dir())
     return plain(found)
 

@@ -1,4 +1,4 @@
-"""What the demo found, read from the lake, and how it is told in ten lines."""
+"""What the demo found, read from the lake, and how it is told in eleven lines."""
 
 from __future__ import annotations
 
@@ -54,6 +54,19 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Corridor:
+    """The corridor and hour that lost most against empty streets."""
+
+    name: str
+    direction: str
+    hour_start: datetime
+    travel_time_min: float
+    interval_low_min: float
+    interval_high_min: float
+    free_flow_min: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Air:
     """Hourly PM2.5 in the newest hour."""
 
@@ -79,6 +92,7 @@ class Findings:
     airflow_note: str
     books: Books
     traffic: Traffic
+    slowest: Corridor | None
     air: Air | None
     proposal_id: str
     proposal: Record
@@ -107,6 +121,7 @@ def find(lake: Lake, run: DemoRun) -> Findings:
         airflow_note=run.airflow_note,
         books=_books(lake, run),
         traffic=_traffic(lake, run.city),
+        slowest=_slowest(lake),
         air=_air(lake),
         proposal_id=str(proposal["proposal_id"]),
         proposal=json.loads(proposal["body_json"]),
@@ -206,6 +221,26 @@ def _worst(rows: pl.DataFrame, city: City) -> list[tuple[str, float, float]]:
     ]
 
 
+def _slowest(lake: Lake) -> Corridor | None:
+    from clearway_transforms.jobs import released
+
+    hours = released(lake, "corridor_times").filter(
+        pl.col("period").eq("window") & pl.col("window_minutes").eq(60) & pl.col("tti").gt(1)
+    )
+    rows = hours.sort("tti", "corridor", "direction", descending=[True, False, False])
+    for row in rows.head(1).collect().iter_rows(named=True):
+        return Corridor(
+            name=row["corridor"],
+            direction=row["direction"],
+            hour_start=row["window_start"],
+            travel_time_min=round(row["travel_time_min"], 1),
+            interval_low_min=round(row["interval_low_min"], 1),
+            interval_high_min=round(row["interval_high_min"], 1),
+            free_flow_min=round(row["free_flow_min"], 1),
+        )
+    return None
+
+
 def _air(lake: Lake) -> Air | None:
     rows = lake.table("air_hourly").scan().filter(pollutant="pm2_5").collect()
     valued = rows.with_columns(
@@ -229,10 +264,11 @@ def _air(lake: Lake) -> Air | None:
 
 
 def lines(findings: Findings) -> list[str]:
-    """Return the ten lines that a person reads."""
+    """Return the eleven lines that a person reads."""
     return [
         _books_line(findings.books),
         *_traffic_lines(findings),
+        _corridor_line(findings),
         _air_line(findings),
         *_proposal_lines(findings.proposal),
         f"Quality gate: {_gate_text(findings.failed_checks)}",
@@ -277,6 +313,18 @@ def _traffic_lines(findings: Findings) -> list[str]:
         ),
         f"Worst areas:  {worst} km/h (if empty)",
     ]
+
+
+def _corridor_line(findings: Findings) -> str:
+    slowest = findings.slowest
+    if slowest is None:
+        return "Slowest road: no corridor was driven by enough vehicles"
+    return (
+        f"Slowest road: {slowest.name} {slowest.direction} from "
+        f"{_clock(slowest.hour_start, findings.time_zone)}: {slowest.travel_time_min:.1f} minutes "
+        f"({slowest.interval_low_min:.1f} to {slowest.interval_high_min:.1f}), "
+        f"{slowest.free_flow_min:.1f} if empty"
+    )
 
 
 def _air_line(findings: Findings) -> str:

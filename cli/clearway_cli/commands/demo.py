@@ -110,6 +110,7 @@ def _say_next(data_dir: Path) -> None:
     option = f"--data-dir {data_dir}"
     for text in (
         f"Approve or reject: clearway airflow {option}   (`make airflow` does the same)",
+        f"The month's pages: clearway report congestion --month 2026-01 {option}",
         f"The map again:     clearway demo --again {option}",
     ):
         console.print(text, highlight=False, markup=False, soft_wrap=True)
