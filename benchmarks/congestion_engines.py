@@ -1,13 +1,13 @@
 """From fixes to cells, once per engine: the same sums from the same files.
 
-Every contender takes the folder of `congestion_fixes` and returns one row per cell and quarter of
-an hour with the columns of `COLUMNS`. Cells of fixes are given. A leg that ends in another cell
-than it begins in is cut at half its time, by everyone: no engine but ours knows where the border
-is. All of them leave out zero positions, poor accuracy, duplicates, repeated messages and jumps,
-tell trips from gaps, changes of passengers, vacant driving, boarding and halts, weight reported
-speeds by time, take chords where none is reported, cut legs at the window's end and add up whole
-millimetres and milliseconds per vehicle first, so that vehicles can be counted and their squares
-added.
+Every contender takes the folder of `congestion_fixes` and yields, day by day, one row per cell and
+quarter of an hour with the columns of `COLUMNS`. Cells of fixes are given. A leg that ends in
+another cell than it begins in is cut at half its time, by everyone: no engine but ours knows where
+the border is. All of them leave out zero positions, poor accuracy, duplicates, repeated messages
+and jumps, tell trips from gaps, changes of passengers, vacant driving, boarding and halts, weight
+reported speeds by time, take chords where none is reported, cut legs at the window's end and add up
+whole millimetres and milliseconds per vehicle first, so that vehicles can be counted and their
+squares added.
 
 The rules of the peers are short forms that hold for these data only (see `congestion_fixes`); ours
 are the shipped ones.
@@ -15,6 +15,7 @@ are the shipped ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -39,31 +40,30 @@ def days_of(folder: Path) -> list[Path]:
     return sorted(folder.glob("observed_date=*"))
 
 
-def clearway(folder: Path, *, cells_given: bool = True, halves: bool = True) -> pl.DataFrame:
+def clearway(
+    folder: Path, *, cells_given: bool = True, halves: bool = True
+) -> Iterator[pl.DataFrame]:
     """Run the shipped functions, a day and vehicle bucket after the other."""
-    from clearway_transforms import cells, travel  # noqa: PLC0415
+    from clearway_transforms import cells, clean, travel  # noqa: PLC0415
     from clearway_transforms.parameters import congestion_parameters  # noqa: PLC0415
     from clearway_transforms.vehicle_jobs import vehicle_travel_of  # noqa: PLC0415
 
     parameters = congestion_parameters()
     cut = _halved if halves else travel.cut_by_cell
-    rows = []
+    not_read = (*clean.NOT_USED, *(GIVEN if not cells_given else ()))
     with mock.patch.object(travel, "cut_by_cell", cut):
         for day in days_of(folder):
             units = []
             for bucket in sorted(day.iterdir()):
                 raw = pl.scan_parquet(bucket / "fixes.parquet", hive_partitioning=False)
-                raw = raw.drop(*(GIVEN if not cells_given else ()))
+                raw = raw.drop(not_read).collect()
                 units.append(
-                    vehicle_travel_of(
-                        raw.collect(), parameters, day=_date_of(day), resolution=RESOLUTION
-                    )[0]
+                    vehicle_travel_of(raw, parameters, day=_date_of(day), resolution=RESOLUTION)[0]
                 )
             rolled = cells.roll_up(
                 pl.concat(units).lazy(), resolution=RESOLUTION, window_minutes=15
             )
-            rows.append(cells.cell_travel(cells.with_all_classes(rolled)).collect())
-    return pl.concat(rows).select(COLUMNS)
+            yield cells.cell_travel(cells.with_all_classes(rolled)).select(COLUMNS).collect()
 
 
 def _date_of(day: Path):  # noqa: ANN202
@@ -86,34 +86,28 @@ def _halved(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:  # noqa: ARG00
     return pl.concat([first, second])
 
 
-def duckdb_sql(folder: Path, *, by_day: bool = True) -> pl.DataFrame:
-    """Run one SQL query per day, or one over everything."""
+def duckdb_sql(folder: Path) -> Iterator[pl.DataFrame]:
+    """Run one SQL query per day."""
     import duckdb  # noqa: PLC0415
 
     connection = duckdb.connect()
     connection.execute("PRAGMA threads=2")
     sql = (Path(__file__).parent / "congestion.sql").read_text(encoding="utf-8")
-    places = days_of(folder) if by_day else [folder]
-    return pl.concat(
-        pl.DataFrame(
-            connection.sql(sql.replace("$files", f"{place}/**/fixes.parquet")).to_arrow_table()
-        )
-        for place in places
-    ).select(COLUMNS)
+    for day in days_of(folder):
+        found = connection.sql(sql.replace("$files", f"{day}/**/fixes.parquet"))
+        yield pl.DataFrame(found.to_arrow_table()).select(COLUMNS)
 
 
-def pandas_vectorised(folder: Path) -> pl.DataFrame:
+def pandas_vectorised(folder: Path) -> Iterator[pl.DataFrame]:
     """Whole columns, one sort, shifts masked where the vehicle changes; file by file."""
     import pandas as pd  # noqa: PLC0415
 
-    rows = []
     for day in days_of(folder):
         vehicles = pd.concat(
             [_pandas_vehicles(file) for file in sorted(day.rglob("fixes.parquet"))],
             ignore_index=True,
         )
-        rows.append(pl.from_pandas(_pandas_cells(vehicles)))
-    return pl.concat(rows).select(COLUMNS)
+        yield pl.from_pandas(_pandas_cells(vehicles)).select(COLUMNS)
 
 
 def _pandas_vehicles(file: Path):  # noqa: ANN202, PLR0915 -- one script, as pandas is written
@@ -260,11 +254,10 @@ def _pandas_cells(vehicles):  # noqa: ANN001, ANN202
     return sums[sums.duration_ms > 0]
 
 
-def polars_plain(folder: Path, *, cells_given: bool = True) -> pl.DataFrame:
+def polars_plain(folder: Path, *, cells_given: bool = True) -> Iterator[pl.DataFrame]:
     """One lazy query per day as one would write it first: text keys, `over`, group by."""
-    return pl.concat(
-        _plain_query(day, cells_given=cells_given).collect() for day in days_of(folder)
-    )
+    for day in days_of(folder):
+        yield _plain_query(day, cells_given=cells_given).collect()
 
 
 def _plain_query(day: Path, *, cells_given: bool) -> pl.LazyFrame:

@@ -115,7 +115,7 @@ def _drive(rng: np.random.Generator, provider: np.ndarray) -> pl.DataFrame:
     step_ms = np.where(silent, rng.integers(10_000, 15_000, shape), rng.integers(5000, 9900, shape))
     step_ms = np.where(standing, 10_000, step_ms)
     step_ms = np.where(dark, rng.integers(600_000, 1_800_000, shape), step_ms)
-    day_ms = np.cumsum(step_ms, axis=0) + rng.integers(0, 12 * 3_600_000, shape[1])
+    begin_ms = rng.integers(0, 12 * 3_600_000, shape[1])
     swing = np.cumsum(rng.normal(0, 1.5, shape), axis=0)
     metres_per_s = 6.5 + 12 * np.abs(np.sin(swing / 12))
     heading = np.cumsum(rng.normal(0, 0.15, shape), axis=0) + rng.uniform(0, 6.3, shape[1])
@@ -123,7 +123,9 @@ def _drive(rng: np.random.Generator, provider: np.ndarray) -> pl.DataFrame:
     lon = _folded(rng.normal(0, 0.07, shape[1]) + np.cumsum(metres * np.sin(heading), 0) / 108_000)
     lat = _folded(rng.normal(0, 0.07, shape[1]) + np.cumsum(metres * np.cos(heading), 0) / 110_600)
     passenger = np.cumsum(dark & (rng.random(shape) < 0.6), axis=0) % 2 == 0
-    odd = _odd_ones(rng, standing | dark)
+    turns = _turns(lon, lat) & ~standing
+    day_ms = begin_ms + np.cumsum(np.where(turns, np.maximum(step_ms, 600_000), step_ms), axis=0)
+    odd = _odd_ones(rng, standing | dark | turns)
     lon = 100.53 + lon + np.where(odd == 1, 0.08, 0)
     track = np.broadcast_to(np.arange(shape[1]), shape)
     speed = np.round(np.where(standing, 0, metres_per_s) * 3.6, 1)
@@ -147,6 +149,18 @@ def _drive(rng: np.random.Generator, provider: np.ndarray) -> pl.DataFrame:
 def _folded(degrees: np.ndarray) -> np.ndarray:
     """Return offsets that turn round at the edge of the city."""
     return np.abs((degrees + 0.25) % 1.0 - 0.5) - 0.25
+
+
+def _turns(lon_deg: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
+    """Return which steps end within 30 m of where they began, at the edge of the city.
+
+    Vehicles are silent there: a short step beside a halt would be part of it.
+    """
+    metres = np.hypot(
+        np.diff(lon_deg, axis=0, prepend=9) * 108_000, np.diff(lat_deg, axis=0, prepend=9) * 110_600
+    )
+    turns: np.ndarray = metres < 30
+    return turns
 
 
 def _standing(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
