@@ -65,7 +65,7 @@ def vehicle_corridor_travel_of(
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
     travel = corridor_passes.corridor_travel(paired, index, corridor_parameters())
     vehicles = paired.group_by("vehicle_code").agg(
-        pl.col("provider", "vehicle").first(),
+        pl.col("provider", "vehicle").first().cast(pl.String),
         pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
     )
     names = {number: each.name for number, each in enumerate(index.corridors)}

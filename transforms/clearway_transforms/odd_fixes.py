@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clearway_transforms.sphere import distance_m, distances_m
+from clearway_transforms.sphere import METRES_PER_DEGREE, distance_m, distances_m
 
 CLOCK_STEP_MS = 1000
 """Many receivers tell whole seconds: speeds closer in time than that are judged as if one apart."""
@@ -42,8 +42,11 @@ def jump_mask(
     def apart_m(here: int, there: int) -> float:
         return distance_m(lon_deg[here], lat_deg[here], lon_deg[there], lat_deg[there])
 
-    steps_m = distances_m(lon_deg[:-1], lat_deg[:-1], lon_deg[1:], lat_deg[1:])
     track = _Track(vehicle, time_ms, apart_m, max_speed_kmh / 3600, max_gap_ms)
+    # The way along a meridian and a parallel is never shorter; most steps are in reach even so.
+    steps_m = (np.abs(np.diff(lon_deg)) + np.abs(np.diff(lat_deg))) * METRES_PER_DEGREE * 1.001
+    far = np.flatnonzero(steps_m > track.reach_in(np.diff(time_ms)))
+    steps_m[far] = distances_m(lon_deg[far], lat_deg[far], lon_deg[far + 1], lat_deg[far + 1])
     return _odd_ones_out(track, steps_m)
 
 

@@ -300,24 +300,21 @@ def _neighbours_added_up(rows: pl.LazyFrame, group: Sequence[str]) -> pl.LazyFra
     )
 
 
-def _chord_m() -> pl.Expr:
-    return distance_between_m(
-        pl.col("start_lon_deg"),
-        pl.col("start_lat_deg"),
-        pl.col("end_lon_deg"),
-        pl.col("end_lat_deg"),
-    )
-
-
 def _distance_mm() -> pl.Expr:
-    return (
-        pl.when(pl.col("kind") == "dwell")
-        .then(_INT64_0)
-        .when(pl.col("kind") == "reported")
-        .then(pl.col("reported_mm").round())
-        .otherwise((_chord_m() * 1000).round())
-        .cast(pl.Int64)
-    )
+    """Return the distance of legs; chords are worked out only where they are asked for."""
+    ends = ("start_lon_deg", "start_lat_deg", "end_lon_deg", "end_lat_deg")
+
+    def chords(columns: Sequence[pl.Series]) -> pl.Series:
+        path, *positions = columns
+        asked = pl.DataFrame(positions).filter(path)
+        chord_m = distance_between_m(*(pl.col(name) for name in ends))
+        millimetres = np.zeros(len(path))
+        millimetres[path.to_numpy()] = asked.select(chord_m * 1000).to_series().to_numpy()
+        return pl.Series(millimetres)
+
+    told = pl.when(pl.col("kind") == "reported").then(pl.col("reported_mm"))
+    chord_mm = pl.map_batches([pl.col("kind") == "path", *ends], chords, return_dtype=pl.Float64)
+    return told.otherwise(chord_mm).round().cast(pl.Int64)
 
 
 def _sort_of_time() -> pl.Expr:

@@ -23,6 +23,8 @@ KINDS = ("gap", "status_change", "vacant", "boarding", "dwell", "reported", "pat
 
 COUNTED = ("dwell", "reported", "path")
 
+_KIND = pl.Enum(KINDS)
+
 _CARRIED = ("lon_deg", "lat_deg", "speed_kmh")
 
 
@@ -57,11 +59,10 @@ def pair_fixes(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
         stands=_standing(parameters),
     )
     paired = paired.with_columns(gap_ms=pl.col("observed_ms") - pl.col("start_ms"))
-    paired = paired.with_columns(boards=_boarding(parameters))
     return (
-        _with_sparseness(paired, parameters)
+        paired.with_columns(boards=_boarding(parameters))
         .with_columns(kind=_kind(parameters))
-        .drop("occupied_before", "stands", "boards", "sparse")
+        .drop("occupied_before", "stands", "boards")
     )
 
 
@@ -112,9 +113,14 @@ def standing_mask(  # noqa: PLR0913 -- columns of one frame
     start, end = start[inside], end[inside]
 
     def close(other: np.ndarray) -> np.ndarray:
-        return distances_m(lon_deg[start], lat_deg[start], lon_deg[other], lat_deg[other]) <= (
-            radius_m
-        )
+        here, there = (lon_deg[start], lat_deg[start]), (lon_deg[other], lat_deg[other])
+        # The way along a meridian and a parallel is never shorter; who stands is close even so.
+        around_deg = np.abs(there[0] - here[0]) + np.abs(there[1] - here[1])
+        near: np.ndarray = 1.001 * METRES_PER_DEGREE * around_deg <= radius_m
+        far = np.flatnonzero(~near)
+        ends = (here[0][far], here[1][far], there[0][far], there[1][far])
+        near[far] = distances_m(*ends) <= radius_m
+        return near
 
     # Most fixes are further apart by latitude alone.
     maybe = np.abs(lat_deg[end] - lat_deg[start]) <= 1.001 * radius_m / METRES_PER_DEGREE
@@ -162,6 +168,8 @@ def boarding_mask(  # noqa: PLR0913 -- columns of one frame
     """
     boards = np.zeros(len(vehicle), dtype=bool)
     change = np.flatnonzero(changed)
+    if change.size == 0:
+        return boards
     end = np.arange(1, len(vehicle))
     before = np.searchsorted(change, end - 1, side="right") - 1
     after = np.searchsorted(change, end + 1)
@@ -231,28 +239,35 @@ def _boarding(parameters: CongestionParameters) -> pl.Expr:
     )
 
 
-def _with_sparseness(paired: pl.LazyFrame, parameters: CongestionParameters) -> pl.LazyFrame:
-    hour = (pl.col("start_ms") // HOUR_MS).alias("start_hour")
-    key = ["vehicle_code", "start_hour"]
-    up_to = pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000)
-    # It decides only about gaps that are too long for a dense feed.
-    asked = pl.col("gap_ms") > round(parameters.max_gap_s * 1000)
-    legs = paired.select("vehicle_code", hour, "gap_ms").filter(up_to)
-    sparse = (
-        legs.join(legs.filter(asked).select(key).unique(), on=key, how="semi")
-        .group_by(key)
-        .agg(sparse=pl.col("gap_ms").median() >= parameters.sparse_median_gap_s * 1000)
+def _sparse(parameters: CongestionParameters) -> pl.Expr:
+    """Return whether the feed is sparse; asked only of gaps that are too long for a dense one."""
+    dense_ms, longest_ms = (
+        round(seconds * 1000) for seconds in (parameters.max_gap_s, parameters.max_gap_sparse_s)
     )
-    return (
-        paired.with_columns(hour)
-        .join(sparse, on=key, how="left", validate="m:1", maintain_order="left")
-        .drop("start_hour")
-    )
+    at_least_ms = parameters.sparse_median_gap_s * 1000
+
+    def sparse(columns: Sequence[pl.Series]) -> pl.Series:
+        vehicle, start_ms, gap_ms = columns
+        asked = (gap_ms > dense_ms) & (gap_ms <= longest_ms)
+        hours = pl.DataFrame([vehicle, start_ms // HOUR_MS, gap_ms]).filter(gap_ms <= longest_ms)
+        key = hours.columns[:2]
+        these = hours.filter(hours.to_series(2) > dense_ms).select(key)
+        medians = (
+            hours.join(these.unique(), on=key, how="semi")
+            .group_by(key)
+            .agg(sparse=pl.col(hours.columns[2]).median() >= at_least_ms)
+        )
+        answers = these.join(medians, on=key, how="left", maintain_order="left")["sparse"]
+        found = np.zeros(len(asked), dtype=bool)
+        found[asked.fill_null(value=False).to_numpy()] = answers.to_numpy()
+        return pl.Series(found)
+
+    return pl.map_batches(["vehicle_code", "start_ms", "gap_ms"], sparse, return_dtype=pl.Boolean)
 
 
 def _kind(parameters: CongestionParameters) -> pl.Expr:
     limit_s = (
-        pl.when(pl.col("sparse"))
+        pl.when(_sparse(parameters))
         .then(pl.lit(parameters.max_gap_sparse_s))
         .otherwise(pl.lit(parameters.max_gap_s))
     )
@@ -262,16 +277,20 @@ def _kind(parameters: CongestionParameters) -> pl.Expr:
         pl.when(pl.col("start_ms").is_null())
         .then(None)
         .when(pl.col("gap_ms") > limit_s * 1000)
-        .then(pl.lit("gap"))
+        .then(_is("gap"))
         .when(pl.col("occupied").ne_missing(pl.col("occupied_before")))
-        .then(pl.lit("status_change"))
+        .then(_is("status_change"))
         .when(pl.col("occupied").eq(other=False))
-        .then(pl.lit("vacant"))
+        .then(_is("vacant"))
         .when("boards")
-        .then(pl.lit("boarding"))
+        .then(_is("boarding"))
         .when("stands")
-        .then(pl.lit("dwell"))
+        .then(_is("dwell"))
         .when(both_reported & dense)
-        .then(pl.lit("reported"))
-        .otherwise(pl.lit("path"))
+        .then(_is("reported"))
+        .otherwise(_is("path"))
     )
+
+
+def _is(kind: str) -> pl.Expr:
+    return pl.lit(kind, dtype=_KIND)

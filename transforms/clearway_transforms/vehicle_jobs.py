@@ -117,6 +117,7 @@ def _clean(
     counts: Counts,
 ) -> pl.DataFrame:
     in_day = pl.col("observed_date") == day
+    raw = clean.with_names_numbered(raw.drop(clean.NOT_USED, strict=False))
     providers = raw.lazy().filter(in_day).select("provider").collect().to_series()
     counts[day, "fixes", "read"] += len(providers)
     _count(counts, day, "provider", providers)
@@ -131,7 +132,6 @@ def _clean(
         return rows.filter(~faulty).drop("fault")
 
     area = None if city is None else city.service_area_deg
-    raw = raw.drop(clean.NOT_USED, strict=False)
     fixes = kept(
         clean.flag_unusable(raw.lazy(), parameters, service_area_deg=area),
         no_more=("received_at", "accuracy_m", "flags"),
@@ -159,7 +159,7 @@ def _window_number(unix_s: float) -> int:
 def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
     """Return the sums with names and instants in the place of codes and numbers."""
     vehicles = paired.group_by("vehicle_code").agg(
-        pl.col("provider", "vehicle").first(),
+        pl.col("provider", "vehicle").first().cast(pl.String),
         pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
     )
     instant = pl.from_epoch(pl.col("window") * travel.WINDOW_MS, time_unit="ms")
