@@ -136,10 +136,14 @@ def add_february(lake: Lake) -> None:
         published.with_columns(pl.col("local_date", "window_date", "window_start") - FOUR_WEEKS)
     )
     settled = lake.table("released_travel").scan().collect()
-    dates = ["release_day", "window_date", "window_start"]
+    dates = ["release_date", "window_date", "window_start"]
     lake.table("released_travel").append(settled.with_columns(pl.col(dates) - FOUR_WEEKS))
     march = lake.table("reliability").scan().filter(pl.col("span") == "2026-03").collect()
-    february = {"span": "2026-02", "span_start": date(2026, 2, 1), "span_end": date(2026, 2, 28)}
+    february = {
+        "span": "2026-02",
+        "span_first_date": date(2026, 2, 1),
+        "span_last_date": date(2026, 2, 28),
+    }
     lake.table("reliability").append(
         march.with_columns(pl.lit(value).alias(name) for name, value in february.items())
     )

@@ -104,7 +104,7 @@ def released(congestion: pl.DataFrame) -> pl.DataFrame:
     return (
         sums(congestion)
         .filter(passing)
-        .with_columns(release_day=pl.col("window_date"), time_zone=pl.lit("UTC"))
+        .with_columns(release_date=pl.col("window_date"), time_zone=pl.lit("UTC"))
     )
 
 

@@ -25,6 +25,8 @@ import httpx
 import pytest
 import yaml
 
+from clearway_cli.airflow_home import dags_folder
+
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))
 PROGRAMS = Path(sys.executable).parent
@@ -273,6 +275,6 @@ def test_airflow_runs_by_its_own_commands_on_postgres(stack: Stack):
         token = httpx.post(f"{api}/auth/token", json=account).json()["access_token"]
         listing = httpx.get(f"{api}/api/v2/dags", headers={"Authorization": f"Bearer {token}"})
         found = {dag["dag_id"] for dag in listing.json()["dags"]}
-        return found == {"congestion", "air_quality", "charge_proposal"}
+        return found == {file.stem for file in dags_folder().glob("*.py")}
 
     _wait_for("all DAGs in Airflow's answer", all_dags_are_there)

@@ -114,7 +114,7 @@ def export(scene: Scene, table: str, folder: Path) -> pl.DataFrame:
 
 
 def as_exported(column: str, value: object) -> object:
-    if isinstance(value, str) and column.endswith(("_date", "span_start", "span_end")):
+    if isinstance(value, str) and column.endswith(("_date", "span_first_date", "span_last_date")):
         return date.fromisoformat(value)
     if isinstance(value, str) and column == "window_start":
         return pl.Series([value]).str.to_datetime(time_zone="UTC").item()

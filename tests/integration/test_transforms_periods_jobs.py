@@ -115,7 +115,9 @@ def test_spans_are_the_months_that_were_touched_and_the_last_four_weeks(tmp_path
     lake = Lake(tmp_path)
     days = fill(lake, double.windows(lambda *_: 40.0, first=date(2026, 2, 20), days=24))
     period_jobs.build_reliability(lake, PRODUCT, days)
-    spans = rows_of(lake, "reliability").select("span", "span_start", "span_end").unique()
+    spans = (
+        rows_of(lake, "reliability").select("span", "span_first_date", "span_last_date").unique()
+    )
     assert spans.sort("span").rows() == [
         ("2026-02", date(2026, 2, 1), date(2026, 2, 28)),
         ("2026-03", date(2026, 3, 1), date(2026, 3, 31)),

@@ -325,7 +325,7 @@ def _finished(
     if span is not None:
         known |= {
             "span": pl.lit(span.name),
-            "span_start": pl.lit(span.first),
-            "span_end": pl.lit(span.last),
+            "span_first_date": pl.lit(span.first),
+            "span_last_date": pl.lit(span.last),
         }
     return rows.with_columns(**known).select(contract.columns).sort(contract.key)

@@ -261,7 +261,7 @@ def _open_days(lake: Lake, zone: ZoneInfo, now: datetime) -> list[date]:
 def settled_spans(lake: Lake) -> list[tuple[datetime, datetime]]:
     """Return when each settled local day begins and ends."""
     days = (
-        lake.table("released_travel").scan().select("release_day", "time_zone").unique().collect()
+        lake.table("released_travel").scan().select("release_date", "time_zone").unique().collect()
     )
     return sorted(_span(day, ZoneInfo(name)) for day, name in days.iter_rows())
 
@@ -290,7 +290,7 @@ def _settled(lake: Lake, day: date, zone: ZoneInfo, rule: release.ReleaseRule) -
     columns = list(LAKE_CONTRACTS["released_travel"].columns)
     parts = [
         finished(rows.lazy(), "cell_travel", Product(resolution=each[0], window_minutes=each[1]))
-        .with_columns(release_day=pl.lit(day), time_zone=pl.lit(zone.key))
+        .with_columns(release_date=pl.lit(day), time_zone=pl.lit(zone.key))
         .collect()
         .select(columns)
         for each, rows in sums.items()

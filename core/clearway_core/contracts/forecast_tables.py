@@ -51,7 +51,8 @@ FORECASTS = Contract(
             name="method",
             dtype=DataType.STRING,
             pattern=r"model|fallback:[a-z_]+",
-            description="'model', or the baseline that took its place while the model drifts.",
+            description="What made it: 'model', or the baseline in its place while the model "
+            "drifts.",
         ),
         text("model_id", "Model with its card in the data folder's models/forecast."),
         *DISTINCT,

@@ -76,9 +76,9 @@ _SPAN = (
         description="Calendar month such as 2008-05, or 'newest': the look-back up to the newest "
         "day.",
     ),
-    Field(name="span_start", dtype=DataType.DATE, description="First local day of the span."),
+    Field(name="span_first_date", dtype=DataType.DATE, description="First local day of the span."),
     Field(
-        name="span_end",
+        name="span_last_date",
         dtype=DataType.DATE,
         description="Last local day of the span, itself included.",
     ),
@@ -177,7 +177,7 @@ def _pace(percent: int) -> Field:
     return number(
         f"pace_p{percent}_s_per_km",
         "s/km",
-        f"{percent}th percentile of the paces of 15-minute windows, weighted by distance.",
+        f"The {percent}th percentile of the paces of 15-minute windows, by distance.",
         minimum=0,
         nullable=True,
     )
@@ -224,7 +224,7 @@ RELIABILITY = Contract(
         number(
             "buffer_index",
             "1",
-            "95th percentile of travel time over its mean, minus 1.",
+            "The 95th percentile of travel time over its mean, minus 1.",
             nullable=True,
         ),
         number(
@@ -237,7 +237,7 @@ RELIABILITY = Contract(
         number(
             "tttr",
             "1",
-            "95th over 50th percentile of travel time.",
+            "The 95th over the 50th percentile of travel time.",
             minimum=1,
             nullable=True,
         ),
@@ -295,7 +295,8 @@ BOTTLENECKS = Contract(
             dtype=DataType.INT32,
             minimum=1,
             nullable=True,
-            description="1 has the most extra time; within resolution, span, day group and class.",
+            description="Place by extra time, 1 has most; within resolution, span, day group and "
+            "class.",
         ),
         count("n_days", "Comparable days on which the time of day was observed."),
         count("n_windows", "Windows of 15 minutes with at least two vehicles behind the row."),
@@ -360,7 +361,7 @@ ANOMALIES = Contract(
             name="rank",
             dtype=DataType.INT32,
             minimum=1,
-            description="1 has the most extra time; within resolution, local day and class.",
+            description="Place by extra time, 1 has most; within resolution, local day and class.",
         ),
         number("space_mean_kmh", "km/h", "Observed speed.", minimum=0, maximum=160),
         number("usual_kmh", "km/h", "Median of the comparable windows.", minimum=0, maximum=160),

@@ -13,9 +13,9 @@ RELEASED_TRAVEL = Contract(
     "once per local day and never again; every public value is computed from it.",
     fields=(
         *(CELL_TRAVEL.field(name) for name in CELL_TRAVEL.columns),
-        Field(name="release_day", dtype=DataType.DATE, description="Local day of window_start."),
+        Field(name="release_date", dtype=DataType.DATE, description="Local day of window_start."),
         text("time_zone", "IANA name of the clock by which that day, its hours and quarters run."),
     ),
     key=CELL_TRAVEL.key,
-    partition_by=("resolution", "window_minutes", "release_day"),
+    partition_by=("resolution", "window_minutes", "release_date"),
 )
