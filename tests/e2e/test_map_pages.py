@@ -382,8 +382,10 @@ def test_another_cell_size_can_be_chosen(
     browser: BrowserContext, tmp_path: Path, city: City
 ) -> None:
     lake = serving_lake.fill(Lake(tmp_path / "lake"))
-    lake.table("congestion").append(serving_lake.rows(window_minutes=60))
-    lake.table("cell_travel").append(serving_lake.sums(serving_lake.rows(window_minutes=60)))
+    hours = serving_lake.rows(window_minutes=60, resolution=8)
+    lake.table("congestion").append(hours)
+    lake.table("cell_travel").append(serving_lake.sums(hours))
+    lake.table("released_travel").append(serving_lake.released(hours))
     serving_lake.passed(lake, "congestion")
 
     for origin in serving(create_app(lake, city=city)):

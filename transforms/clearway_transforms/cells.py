@@ -198,29 +198,33 @@ def with_all_classes(vehicle_travel: pl.LazyFrame, apart: Sequence[str] = ()) ->
         halt at stops, and a mean over both kinds is the speed of neither.
     """
     columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
-    all_classes = pl.lit(ALL_CLASSES).alias("vehicle_class")
 
     def with_all(rows: pl.DataFrame) -> pl.DataFrame:
-        if rows["vehicle_class"].n_unique() <= 1:
-            # Where there is one class a vehicle has one row already.
-            return rows.with_columns(all_classes)
-        day = pl.col("window_start").dt.date().alias("day")
-        days = rows.group_by(day).agg(
-            several=pl.col("vehicle_class").n_unique() > 1,
-            only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
-        )
-        known = rows.with_columns(day).join(days, on="day", how="left", validate="m:1")
-        by_class = known.filter("several")
-        alone = known.filter(~pl.col("several")).with_columns(all_classes)
-        together = (
-            by_class.filter(~pl.col("vehicle_class").is_in(list(apart)) | pl.col("only_apart"))
-            .group_by("h3_cell", "window_start", *_VEHICLE)
-            .agg(pl.col(*SUMS, "n_seen").sum())
-            .with_columns(all_classes)
-        )
-        return pl.concat([each.select(columns) for each in (alone, together, by_class)])
+        if rows["vehicle_class"].n_unique() > 1:
+            return _with_all_of_several(rows, apart)
+        # Where there is one class a vehicle has one row already.
+        return rows.with_columns(vehicle_class=pl.lit(ALL_CLASSES))
 
     return _of_all_rows(vehicle_travel.select(columns), with_all)
+
+
+def _with_all_of_several(rows: pl.DataFrame, apart: Sequence[str]) -> pl.DataFrame:
+    day = pl.col("window_start").dt.date().alias("day")
+    days = rows.group_by(day).agg(
+        several=pl.col("vehicle_class").n_unique() > 1,
+        only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
+    )
+    known = rows.with_columns(day).join(days, on="day", how="left", validate="m:1")
+    all_classes = pl.lit(ALL_CLASSES).alias("vehicle_class")
+    by_class = known.filter("several")
+    alone = known.filter(~pl.col("several")).with_columns(all_classes)
+    together = (
+        by_class.filter(~pl.col("vehicle_class").is_in(list(apart)) | pl.col("only_apart"))
+        .group_by("h3_cell", "window_start", *_VEHICLE)
+        .agg(pl.col(*SUMS, "n_seen").sum())
+        .with_columns(all_classes)
+    )
+    return pl.concat([each.select(rows.columns) for each in (alone, together, by_class)])
 
 
 def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from clearway_core.contracts.wire import VEHICLE_CLASSES
 from clearway_core.units import EARTH_RADIUS_M
 from clearway_transforms.odd_fixes import acceleration_mask, jump_mask
 from clearway_transforms.parameters import CongestionParameters
@@ -54,7 +55,8 @@ def with_names_numbered(pings: pl.DataFrame) -> pl.DataFrame:
         Rows of ``gps_pings``.
     """
     return pings.with_columns(
-        pings[name].cast(pl.Enum(pings[name].unique().drop_nulls().sort())) for name in _NAMES
+        pl.col("vehicle_class").cast(pl.Enum(VEHICLE_CLASSES)),
+        *(pings[name].cast(pl.Enum(pings[name].unique().drop_nulls().sort())) for name in _NAMES),
     )
 
 

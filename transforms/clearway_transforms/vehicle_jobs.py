@@ -118,18 +118,17 @@ def _clean(
 ) -> pl.DataFrame:
     in_day = pl.col("observed_date") == day
     raw = clean.with_names_numbered(raw.drop(clean.NOT_USED, strict=False))
-    providers = raw.lazy().filter(in_day).select("provider").collect().to_series()
+    providers = raw["provider"].filter(raw["observed_date"] == day)
     counts[day, "fixes", "read"] += len(providers)
     _count(counts, day, "provider", providers)
 
     def kept(marked: pl.LazyFrame, *, no_more: Sequence[str] = ()) -> pl.DataFrame:
         rows = marked.drop(no_more).collect()
-        faulty = rows["fault"].is_not_null()
-        if not faulty.any():
-            return rows.drop("fault")
-        faults = rows.lazy().select("fault", "observed_date").filter(faulty & in_day)
-        _count(counts, day, "left_out", faults.collect()["fault"])
-        return rows.filter(~faulty).drop("fault")
+        fault = rows.drop_in_place("fault")
+        if fault.null_count() == len(fault):
+            return rows
+        _count(counts, day, "left_out", fault.filter(rows["observed_date"] == day))
+        return rows.filter(fault.is_null())
 
     area = None if city is None else city.service_area_deg
     fixes = kept(

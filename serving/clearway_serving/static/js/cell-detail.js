@@ -93,7 +93,7 @@ function facts(row) {
   if (!row) return null;
   const fact = (/** @type {string} */ name, /** @type {string} */ text) => [element('dt', { text: name }), element('dd', { text })];
   return element('dl', { class: 'facts' },
-    ...fact('Sample', `${row.n_vehicles} vehicles, ${row.n_pings.toLocaleString('en-GB')} GPS fixes`),
+    ...fact('Sample', `at least ${row.n_vehicles} vehicles and ${row.n_pings.toLocaleString('en-GB')} GPS fixes`),
     ...fact('Quality', `${row.quality}, ${QUALITY_TEXT[/** @type {'A'} */ (row.quality)]}`),
     ...fact('Source', SOURCE_TEXT[/** @type {'observed'} */ (row.source_class)] ?? row.source_class),
     ...fact('Free flow', row.free_flow_method ? `${number(row.free_flow_kmh, 1)} km/h, ${METHOD_TEXT[/** @type {'own_p85'} */ (row.free_flow_method)] ?? row.free_flow_method.replaceAll('_', ' ')}` : 'not known'),

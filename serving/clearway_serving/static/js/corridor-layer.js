@@ -98,7 +98,7 @@ export class CorridorLayer {
     const chip = element('span', { class: 'chip chip-line', 'aria-hidden': 'true', 'data-known': String(observed(row)) });
     chip.style.background = observed(row) ? colourOf(row) : '';
     const { name, direction } = this.corridors[corridor];
-    const detail = observed(row) ? `${minutes(row)} · ${row.n_vehicles} vehicles` : 'not enough observed';
+    const detail = observed(row) ? `${minutes(row)} · at least ${row.n_vehicles} vehicles` : 'not enough observed';
     const button = element('button', { type: 'button', class: 'row-button', 'aria-expanded': String(this.chosen === corridor), 'data-corridor': corridor },
       chip,
       element('span', { class: 'row-name', text: `${name}, ${direction}` }),

@@ -34,7 +34,7 @@ export function drawHeadline(day, window) {
       stat('Mean speed', number(day.city.space_mean_kmh[window], 1), 'km/h'),
       stat('Cells at twice the free-flow time', String(slow), `of ${rows.length}`),
       stat('Cells with a value', String(rows.length), `of ${day.cells.length}`),
-      stat('GPS fixes behind this', fixes.toLocaleString('en-GB'))),
+      stat('GPS fixes behind this, at least', fixes.toLocaleString('en-GB'))),
     day.settled ? null : element('p', { class: 'small muted', text: 'Live: this day is not settled for release yet. Late readings may still change it; do not hand it on.' }));
 }
 
@@ -72,7 +72,7 @@ function rowButton(day, row, scale, pick) {
     chip,
     element('span', { class: 'row-name', text: day.places[row.cell] }),
     element('span', { class: 'row-value' }, `${number(row.tti, 2)}×`),
-    element('span', { class: 'row-detail', text: `${number(row.space_mean_kmh, 0)} km/h (${number(row.interval_low_kmh, 0)}–${number(row.interval_high_kmh, 0)}) · ${row.n_vehicles} vehicles` }));
+    element('span', { class: 'row-detail', text: `${number(row.space_mean_kmh, 0)} km/h (${number(row.interval_low_kmh, 0)}–${number(row.interval_high_kmh, 0)}) · at least ${row.n_vehicles} vehicles` }));
   button.addEventListener('click', () => pick(day.cells[row.cell]));
   return button;
 }
