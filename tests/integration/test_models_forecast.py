@@ -74,11 +74,15 @@ def test_rows_pass_the_quality_gate_and_carry_their_evidence(city: Path, tmp_pat
     assert matched.collect().height == rows_of(lake).height
 
 
-def test_public_rows_rest_on_enough_vehicles(city: Path) -> None:
-    public = released(Lake(city / "lake"), "forecasts").collect()
+def test_live_rows_rest_on_enough_vehicles_and_none_is_public_before_its_day_is(
+    city: Path,
+) -> None:
+    lake = Lake(city / "lake")
+    live = released(lake, "forecasts", live=True).collect()
 
-    assert 0 < public.height < rows_of(Lake(city / "lake")).height
-    assert public["n_vehicles"].min() >= 10
+    assert 0 < live.height < rows_of(lake).height
+    assert live["n_vehicles"].min() >= 10
+    assert released(lake, "forecasts").collect().is_empty()  # nothing of this lake is settled
 
 
 def test_the_same_history_gives_the_same_rows_from_the_kept_model(
