@@ -162,12 +162,12 @@ def test_second_demo_without_airflow_finds_the_same_and_doubles_nothing(
     assert not run.airflow
     assert "Airflow is not installed here" in " ".join(said)
     values = json.loads(json.dumps(again.as_dict(), default=str))
-    for part in ("books", "traffic", "air", "verdict"):
+    for part in ("books", "traffic", "slowest", "air", "verdict"):
         assert values[part] == summary[part], part
     for part in ("prices", "missing", "predicted"):
         assert values["proposal"][part] == summary["proposal"][part], part
     told = demo_findings.lines(again)
-    assert len(told) == 10
+    assert len(told) == 11
     assert max(len(line) for line in told) <= 100
 
 
