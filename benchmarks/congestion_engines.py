@@ -16,10 +16,15 @@ are the shipped ones.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import polars as pl
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESOLUTION = 9
 WINDOW_MS = 900_000
@@ -44,9 +49,9 @@ def clearway(
     folder: Path, *, cells_given: bool = True, halves: bool = True
 ) -> Iterator[pl.DataFrame]:
     """Run the shipped functions, a day and vehicle bucket after the other."""
-    from clearway_transforms import cells, clean, travel  # noqa: PLC0415
-    from clearway_transforms.parameters import congestion_parameters  # noqa: PLC0415
-    from clearway_transforms.vehicle_jobs import vehicle_travel_of  # noqa: PLC0415
+    from clearway_transforms import cells, clean, travel
+    from clearway_transforms.parameters import congestion_parameters
+    from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
     parameters = congestion_parameters()
     cut = _halved if halves else travel.cut_by_cell
@@ -66,13 +71,11 @@ def clearway(
             yield cells.cell_travel(cells.with_all_classes(rolled)).select(COLUMNS).collect()
 
 
-def _date_of(day: Path):  # noqa: ANN202
-    from datetime import date  # noqa: PLC0415
-
+def _date_of(day: Path) -> date:
     return date.fromisoformat(day.name.partition("=")[2])
 
 
-def _halved(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:  # noqa: ARG001
+def _halved(legs: pl.LazyFrame, _resolution: int) -> pl.LazyFrame:
     """Return legs cut at half their time where they end in another cell: the common rule."""
     half = pl.col("duration_ms") // 2
     moves = (pl.col("start_cell") != pl.col("end_cell")) & (pl.col("kind") != "dwell")
@@ -88,7 +91,7 @@ def _halved(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:  # noqa: ARG00
 
 def duckdb_sql(folder: Path) -> Iterator[pl.DataFrame]:
     """Run one SQL query per day."""
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
     connection = duckdb.connect()
     connection.execute("PRAGMA threads=2")
@@ -100,7 +103,7 @@ def duckdb_sql(folder: Path) -> Iterator[pl.DataFrame]:
 
 def pandas_vectorised(folder: Path) -> Iterator[pl.DataFrame]:
     """Whole columns, one sort, shifts masked where the vehicle changes; file by file."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     for day in days_of(folder):
         vehicles = pd.concat(
@@ -110,10 +113,10 @@ def pandas_vectorised(folder: Path) -> Iterator[pl.DataFrame]:
         yield pl.from_pandas(_pandas_cells(vehicles)).select(COLUMNS)
 
 
-def _pandas_vehicles(file: Path):  # noqa: ANN202, PLR0915 -- one script, as pandas is written
+def _pandas_vehicles(file: Path) -> pd.DataFrame:  # noqa: PLR0915 -- one script, as pandas is written
     """Return sums per vehicle, cell and quarter of an hour of one file."""
-    import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
+    import numpy as np
+    import pandas as pd
 
     wanted = "provider vehicle observed_at lon_deg lat_deg speed_kmh accuracy_m occupied h3_cell"
     fixes = pd.read_parquet(file, columns=wanted.split(), partitioning=None)
@@ -124,7 +127,7 @@ def _pandas_vehicles(file: Path):  # noqa: ANN202, PLR0915 -- one script, as pan
     fixes = fixes.sort_values(["vehicle", "at_ms"], ignore_index=True)
     fixes = fixes.drop(columns=["observed_at", "accuracy_m"])
 
-    def apart_m(here, there):  # noqa: ANN001, ANN202
+    def apart_m(here: pd.DataFrame, there: pd.DataFrame) -> pd.Series:
         lat, lat_there = np.radians(here.lat_deg), np.radians(there.lat_deg)
         half = (lat_there - lat) / 2, np.radians(there.lon_deg - here.lon_deg) / 2
         chord = np.sin(half[0]) ** 2 + np.cos(lat) * np.cos(lat_there) * np.sin(half[1]) ** 2
@@ -228,13 +231,13 @@ def _pandas_vehicles(file: Path):  # noqa: ANN202, PLR0915 -- one script, as pan
     return sums.assign(provider=sums.vehicle.map(owner).astype(str))
 
 
-def _units_per_ms(instants) -> int:  # noqa: ANN001
+def _units_per_ms(instants: pd.Series) -> int:
     return {"ms": 1, "us": 1000, "ns": 1_000_000}[instants.dt.unit]
 
 
-def _pandas_cells(vehicles):  # noqa: ANN001, ANN202
+def _pandas_cells(vehicles: pd.DataFrame) -> pd.DataFrame:
     """Return the sums of all vehicles per cell and quarter of an hour."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     place = ["h3_cell", "window"]
     dm, ds = (vehicles.distance_mm + 50) // 100, (vehicles.duration_ms + 50) // 100
@@ -261,7 +264,7 @@ def polars_plain(folder: Path, *, cells_given: bool = True) -> Iterator[pl.DataF
 
 
 def _plain_query(day: Path, *, cells_given: bool) -> pl.LazyFrame:
-    import polars_h3  # noqa: PLC0415
+    import polars_h3
 
     def before(name: str) -> pl.Expr:
         return pl.col(name).shift(1).over("vehicle")

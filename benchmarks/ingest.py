@@ -76,14 +76,14 @@ def fill(log: EmbeddedLog, archive: Path) -> int:
 
 def clearway(log: EmbeddedLog, folder: Path) -> int:
     """`clearway ingest run --until-idle`, without the command's start."""
-    from clearway_ingest.jobs import ingest  # noqa: PLC0415
+    from clearway_ingest.jobs import ingest
 
     return ingest(Lake(folder), log).stored["gps_pings"]
 
 
 def one_by_one(log: EmbeddedLog, folder: Path) -> int:
     """Make a dictionary per record, and a frame of dictionaries per write."""
-    import polars as pl  # noqa: PLC0415
+    import polars as pl
 
     table = Lake(folder).table("gps_pings")
     arrived: set[tuple[str, int, int]] = set()
