@@ -22,6 +22,11 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 PATIENCE_S = 300.0
 """For each step. On an idle machine of two cores each takes 5 to 20 s; a busy one needs longer."""
 
+READING_S = 5.0
+"""What a person needs at least. Airflow 3.3 takes an answer that comes before its scheduler has
+noted that the task waits (within about half a second) for a failure, and asks again after a minute.
+"""
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
@@ -93,11 +98,21 @@ def test_a_proposal_waits_for_a_person_and_is_published_with_their_name(
     refused = httpx.patch(stranger, json={"chosen_options": ["Approve"]}, timeout=60)
     assert refused.status_code == 401, "an answer without signing in must not count"
 
-    api.patch(
-        answer, json={"chosen_options": ["Approve"], "params_input": {"note": "Council of 2 March"}}
-    ).raise_for_status()
+    def open_questions() -> int:
+        found = get("/dags/~/dagRuns/~/hitlDetails?response_received=false")
+        return found["total_entries"]
 
-    until(lambda: get(run)["state"] == "success", "end of the run")
+    def ended() -> bool:
+        """Answer whenever asked: on a very slow machine Airflow may ask twice, see READING_S."""
+        if open_questions() and states().get("approve") == "awaiting_input":
+            time.sleep(READING_S)
+            words = {"chosen_options": ["Approve"], "params_input": {"note": "Council of 2 March"}}
+            api.patch(answer, json=words).raise_for_status()
+        state = get(run)["state"]
+        assert state != "failed", states()
+        return state == "success"
+
+    until(ended, "end of the run")
     assert states()["record_rejection"] == "skipped"
     [file] = (data_dir / "published").glob("*.json")
     document = json.loads(file.read_text(encoding="utf-8"))
