@@ -8,6 +8,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY core core
 COPY broker broker
 COPY edge edge
+COPY fleet fleet
 COPY ingest ingest
 COPY transforms transforms
 COPY models models

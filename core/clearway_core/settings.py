@@ -1,14 +1,16 @@
-"""Reading TOML files so that all faults are reported together, each with file and key."""
+"""Reading TOML files so that all faults are reported together, each with file, line and key."""
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clearway_core.errors import SettingsError
+from clearway_core.toml_lines import line_numbers
 
 Value = TypeVar("Value")
 
@@ -39,12 +41,19 @@ class Section:
     """
 
     def __init__(
-        self, values: dict[str, object], *, file: str, name: str = "", faults: list[str]
+        self,
+        values: dict[str, object],
+        *,
+        file: str,
+        name: str = "",
+        faults: list[str],
+        lines: Mapping[str, int] | None = None,
     ) -> None:
         self._values = values
         self._file = file
         self._name = name
         self._faults = faults
+        self._lines = lines or {}
         self._asked: set[str] = set()
 
     def __contains__(self, key: str) -> bool:
@@ -57,7 +66,10 @@ class Section:
     def fault(self, key: str, problem: str) -> None:
         """Record a fault about a key."""
         where = f"{self._name}.{key}" if self._name else key
-        self._faults.append(f"{self._file}: {where}: {problem}")
+        # A key that is missing is shown where its table begins.
+        line = self._lines.get(where) or self._lines.get(self._name)
+        place = self._file if line is None else f"{self._file}, line {line}"
+        self._faults.append(f"{place}: {where}: {problem}")
 
     def text(self, key: str, default: str | None = None, *, allowed: Sequence[str] = ()) -> str:
         """Return a text; a fault if it is missing without default or not allowed."""
@@ -70,6 +82,13 @@ class Section:
         """Return a text, or None if the key is absent."""
         self._asked.add(key)
         return self.text(key) if key in self._values else None
+
+    def matching(self, key: str, pattern: str | None) -> str:
+        """Return a text that a pattern matches whole."""
+        text = self.text(key)
+        if key in self._values and re.fullmatch(pattern or ".*", text) is None:
+            self.fault(key, f"expected a text that matches {pattern}, got {text!r}")
+        return text
 
     def number(
         self,
@@ -154,7 +173,7 @@ class Section:
 
     def _below(self, key: str, values: dict[str, object]) -> Section:
         name = f"{self._name}.{key}" if self._name else key
-        return Section(values, file=self._file, name=name, faults=self._faults)
+        return Section(values, file=self._file, name=name, faults=self._faults, lines=self._lines)
 
     def _typed(self, key: str, wanted: type[Value], given: Value | None, default: Value) -> Value:
         self._asked.add(key)
@@ -189,7 +208,8 @@ def open_toml(file: Path) -> tuple[Section, list[str]]:
         If the file cannot be read or is not TOML.
     """
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(
             [f"{file}: cannot be read ({error.strerror}); check the path"]
@@ -197,7 +217,7 @@ def open_toml(file: Path) -> tuple[Section, list[str]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{file}: is not TOML: {error}"]) from error
     faults: list[str] = []
-    return Section(values, file=str(file), faults=faults), faults
+    return Section(values, file=str(file), faults=faults, lines=line_numbers(text)), faults
 
 
 def raise_faults(faults: Sequence[str]) -> None:

@@ -7,34 +7,31 @@ import queue
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
-from clearway_core.clock import Clock, to_ms
-from clearway_core.contracts.wire import GATEWAY_HEALTH, GPS_PING, WIRE_CONTRACTS
+from clearway_core.clock import Clock
+from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot
-from clearway_core.stream.batch import Batch, encode
-from clearway_edge.checks import Flags, check_ranges
+from clearway_edge.batching import Batcher, Gathered
+from clearway_edge.clock_state import ClockState
 from clearway_edge.health import health_record, parcel_of
 from clearway_edge.outbox import Outbox, Parcel, Stream
 from clearway_edge.privacy import KeyRing, Pseudonymiser
 from clearway_edge.settings import GatewaySettings
-from clearway_edge.sources.source import Intake, Reading, Source, columns_of
+from clearway_edge.source_states import SourceStates
+from clearway_edge.sources.source import Intake, Source
 
 log = logging.getLogger(__name__)
 
 NO_ROOM = "outbox_no_room"
 """Readings that could not be spooled because the disk is full."""
 
-FLAG_CLOCK = "observed_at_far_from_clock"
-CLOCK_TOLERANCE_MS = 86_400_000
-"""A receiver's time a day off the gateway's clock: one of the two is wrong (no battery, or a GPS
-week that rolled over). The value stays."""
-
 _READ_TIMEOUT_S = 0.2
 _RETRY_SOURCE_S = 5.0
 _QUEUE_INTAKES = 256
-_MAX_READINGS_A_BATCH = 5000
+_SHORTEST_COMMIT_S = 0.05
+"""A sender that waits for its answer is answered after this, with others of the same moment: one
+fsync for all of them."""
 
 
 class Agent:
@@ -50,13 +47,13 @@ class Agent:
         By name.
     keys
         Keys of the pseudonyms.
-    clock
-        Time of health records and commits.
+    clock, clock_state
+        Time of health records and commits, and whether it can be believed.
     wake
         Called after each commit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- everything that a gateway is put together from
         self,
         settings: GatewaySettings,
         outbox: Outbox,
@@ -65,6 +62,7 @@ class Agent:
         keys: KeyRing,
         clock: Clock,
         wake: Callable[[], None],
+        clock_state: ClockState | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -73,10 +71,17 @@ class Agent:
         self._clock = clock
         self._wake = wake
         self._boot = new_boot()
-        self._next_seq: Counter[str] = Counter()
-        self._pseudonyms = Pseudonymiser(keys, settings.time_zone)
+        self._batcher = Batcher(
+            settings.name,
+            self._boot,
+            pseudonyms=Pseudonymiser(keys, settings.time_zone),
+            clock=clock,
+            clock_state=clock_state or ClockState(clock),
+        )
         self._intakes: queue.Queue[Intake] = queue.Queue(_QUEUE_INTAKES)
+        self._waits_for_answer = threading.Event()
         self._unspooled: defaultdict[Stream, Counter[str]] = defaultdict(Counter)
+        self.states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
 
     @property
     def boot(self) -> int:
@@ -96,7 +101,7 @@ class Agent:
             reader.start()
         next_health_s = self._clock.monotonic_s() + self._settings.health_every_s
         while not stop.is_set():
-            stop.wait(self._settings.commit_every_s)
+            self._wait(stop)
             self.commit(self._drained())
             if self._clock.monotonic_s() >= next_health_s:
                 next_health_s += self._settings.health_every_s
@@ -113,43 +118,71 @@ class Agent:
         log.info("gateway_stopped", extra={"gateway": self._settings.name})
 
     def commit(self, intakes: Sequence[Intake]) -> None:
-        """Spool what the sources gave, in one durable batch for each contract."""
-        readings: defaultdict[str, list[Reading]] = defaultdict(list)
-        dropped: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """Spool what the sources gave, durably, and tell the senders that wait for it."""
+        senders = [intake for intake in intakes if intake.settle is not None]
+        devices = Gathered()
         for intake in intakes:
-            for reading in intake.readings:
-                readings[reading.contract].append(reading)
-            for (contract, reason), count in intake.dropped.items():
-                dropped[contract][reason] += count
-        for contract in sorted({*readings, *dropped}):
-            rows = readings[contract]
-            for start in range(0, max(len(rows), 1), _MAX_READINGS_A_BATCH):
-                part = rows[start : start + _MAX_READINGS_A_BATCH]
-                lost = dropped[contract] if start == 0 else Counter[str]()
-                self._spool(self._parcel(contract, part, lost))
+            if intake.settle is None:
+                devices.add(intake)
+        for parcel in self._batcher.parcels(devices):
+            self._spool(parcel)
+        self._spool_for(senders)
+
+    def _spool_for(self, senders: Sequence[Intake]) -> None:
+        """Spool for senders that keep their readings until they are told: all or none."""
+        if not senders:
+            return
+        together = Gathered()
+        for intake in senders:
+            together.add(intake)
+        parcels = self._batcher.parcels(together)
+        try:
+            self._outbox.put(*parcels)
+        except OutboxFull as error:
+            log.warning("senders_refused", extra={"error": str(error)})
+            stored = False
+        else:
+            stored = True
+            self._batcher.took(parcels)
+            self._wake()
+        for intake in senders:
+            if intake.settle is not None:
+                intake.settle(stored)
+
+    def _wait(self, stop: threading.Event) -> None:
+        """Wait for the next commit: a second, or a moment where a sender waits for its answer."""
+        ends_s = self._clock.monotonic_s() + self._settings.commit_every_s
+        while not stop.is_set():
+            left_s = ends_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                return
+            if self._waits_for_answer.wait(min(left_s, _READ_TIMEOUT_S)):
+                self._waits_for_answer.clear()
+                stop.wait(_SHORTEST_COMMIT_S)
+                return
 
     def _read(self, name: str, source: Source, stop: threading.Event) -> None:
-        lost = False
         try:
             while not stop.is_set():
                 try:
                     intake = source.read(_READ_TIMEOUT_S)
                 except SourceUnavailable as error:
-                    if not lost:
+                    if self.states.lost(name, str(error)):
                         log.warning("source_lost", extra={"source": name, "error": str(error)})
-                    lost = True
                     stop.wait(_RETRY_SOURCE_S)
                     continue
-                except Exception:
+                except Exception as error:
                     # One broken driver must not silence the other sensors of the pole.
                     log.exception("source_failed", extra={"source": name})
+                    self.states.lost(name, f"{type(error).__name__}: {error}")
                     stop.wait(_RETRY_SOURCE_S)
                     continue
-                if lost:
+                if self.states.works(name, n_readings=len(intake.readings)):
                     log.info("source_back", extra={"source": name})
-                lost = False
-                if intake.readings or intake.dropped:
+                if intake.readings or intake.dropped or intake.settle is not None:
                     self._intakes.put(intake)
+                    if intake.settle is not None:
+                        self._waits_for_answer.set()
                 else:
                     # A recording at its end returns at once; a line has waited already.
                     stop.wait(_READ_TIMEOUT_S / 10)
@@ -164,73 +197,20 @@ class Agent:
             except queue.Empty:
                 return intakes
 
-    def _parcel(self, contract: str, rows: Sequence[Reading], dropped: Counter[str]) -> Parcel:
-        stream = self._stream(contract)
-        first = self._next_seq[contract]
-        dropped = dropped + self._unspooled.pop(stream, Counter())
-        payload = b""
-        flagged: Counter[str] = Counter()
-        if rows:
-            columns, flags = self._columns(contract, rows)
-            flagged.update(f"flagged.{name}" for names in flags.by_row.values() for name in names)
-            batch = Batch(
-                contract=contract,
-                gateway=self._settings.name,
-                boot=self._boot,
-                seq=range(first, first + len(rows)),
-                columns=columns,
-            )
-            payload = encode(batch, WIRE_CONTRACTS[contract])
-        return Parcel(
-            stream=stream,
-            payload=payload,
-            n_read=len(rows) + sum(dropped.values()),
-            n_records=len(rows),
-            next_seq=first + len(rows),
-            dropped=dropped,
-            notes=flagged,
-        )
-
-    def _columns(
-        self, contract: str, rows: Sequence[Reading]
-    ) -> tuple[dict[str, Sequence[object]], Flags]:
-        about = WIRE_CONTRACTS[contract]
-        columns: dict[str, Sequence[object]] = dict(columns_of(rows, about.columns))
-        flags = Flags()
-        for row, text in enumerate(columns["flags"]):
-            for name in str(text).split() if text is not None else ():
-                flags.add(row, name)
-        if contract == GPS_PING.identifier:
-            self._mask(columns)
-            self._check_clock(columns["observed_at"], flags)
-        check_ranges(about, columns, flags)
-        columns["flags"] = flags.column(len(rows))
-        return columns, flags
-
-    def _mask(self, columns: dict[str, Sequence[object]]) -> None:
-        columns["vehicle"], columns["pseudonym_epoch"] = self._pseudonyms.mask(
-            cast("Sequence[str]", columns["provider"]),
-            cast("Sequence[str]", columns["vehicle"]),
-            cast("Sequence[int]", columns["observed_at"]),
-        )
-
-    def _check_clock(self, instants: Sequence[object], flags: Flags) -> None:
-        now_ms = to_ms(self._clock.now())
-        for row, instant in enumerate(instants):
-            if isinstance(instant, int) and abs(instant - now_ms) > CLOCK_TOLERANCE_MS:
-                flags.add(row, FLAG_CLOCK)
-
     def _spool(self, parcel: Parcel) -> None:
+        lost = self._unspooled.pop(parcel.stream, None)
+        if lost:
+            parcel = parcel.also_dropped(lost)
         try:
             self._outbox.put(parcel)
         except OutboxFull as error:
             # Counted now, written as soon as there is room again.
-            lost = self._unspooled[parcel.stream]
-            lost.update(parcel.dropped)
-            lost[NO_ROOM] += parcel.n_records
+            kept = self._unspooled[parcel.stream]
+            kept.update(parcel.dropped)
+            kept[NO_ROOM] += parcel.n_records
             log.error("outbox_full", extra={"error": str(error)})  # noqa: TRY400 -- its text says all
             return
-        self._next_seq[parcel.stream.contract] = parcel.next_seq
+        self._batcher.took([parcel])
         self._wake()
 
     def _report(self) -> None:
@@ -255,15 +235,11 @@ class Agent:
                 self._outbox.forget(stream)
         if not records:
             return
-        contract = GATEWAY_HEALTH.identifier
         parcel = parcel_of(
             self._settings.name,
             records,
             boot=self._boot,
             run=self._boot,
-            first_seq=self._next_seq[contract],
+            first_seq=self._batcher.next_seq[GATEWAY_HEALTH.identifier],
         )
         self._spool(parcel)
-
-    def _stream(self, contract: str) -> Stream:
-        return Stream(contract=contract, boot=self._boot, run=self._boot)

@@ -77,7 +77,7 @@ def parcel_of(
         gateway=gateway,
         boot=boot,
         seq=range(first_seq, first_seq + len(records)),
-        columns={name: [record[name] for record in records] for name in GATEWAY_HEALTH.columns},
+        columns={name: [record.get(name) for record in records] for name in GATEWAY_HEALTH.columns},
     )
     return Parcel(
         stream=Stream(contract=GATEWAY_HEALTH.identifier, boot=boot, run=run),

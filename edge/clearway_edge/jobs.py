@@ -185,6 +185,7 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
     import threading
 
     from clearway_core.stream.address import open_log
+    from clearway_core.stream.security import with_password
     from clearway_edge.running import run_gateway
     from clearway_edge.settings import read_settings
 
@@ -196,7 +197,8 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
     }
     try:
         address = log_address or settings.log_address
-        open_here = partial(open_log, address, settings.data_dir)
+        security = None if settings.security is None else with_password(settings.security)
+        open_here = partial(open_log, address, settings.data_dir, security=security)
         run_gateway(settings, open_here, stop, clock=clock or SystemClock())
     finally:
         for number, handler in before.items():

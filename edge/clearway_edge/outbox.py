@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -80,6 +80,11 @@ class Parcel:
         First number that the stream has not given yet.
     dropped, notes
         What was given up on the way, and other counts worth keeping.
+    clock
+        Tag of `clearway_edge.clock_state.ClockState` if it was read while the clock was not
+        synchronised, else None.
+    held
+        Whether it waits for trip ends to be cut before it may be sent.
     """
 
     stream: Stream
@@ -89,6 +94,14 @@ class Parcel:
     next_seq: int
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    clock: str | None = None
+    held: bool = False
+
+    def also_dropped(self, more: Mapping[str, int]) -> Parcel:
+        """Return the parcel with further records that were read and given up."""
+        return replace(
+            self, n_read=self.n_read + sum(more.values()), dropped=_sum(self.dropped, more)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

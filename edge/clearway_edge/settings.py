@@ -1,4 +1,4 @@
-"""Settings of a gateway: one TOML file, all faults reported together."""
+"""Settings of a gateway: one TOML file, all faults reported together with line and remedy."""
 
 from __future__ import annotations
 
@@ -8,57 +8,68 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from clearway_core.contracts.field import Field
-from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
 from clearway_core.settings import Section, open_toml, raise_faults
+from clearway_core.stream.security import KafkaSecurity, security_from_section
 from clearway_edge.gateway_dir import GATEWAY_NAME
 from clearway_edge.outbox import Bounds, WhenFull
+from clearway_edge.sources.kinds import KINDS, kind
 
 _DAY_S = 86_400
 _MEBIBYTE = 1024 * 1024
-_LINES = ("serial", "tcp", "file")
 _MAX_PORT = 65_535
-_NMEA_BAUD = 9600
+_KBIT_BYTES = 125.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineSettings:
-    """Where a source's bytes come from: exactly one of serial port, TCP server and file.
+class SourceSettings:
+    """One source.
 
     Parameters
     ----------
-    baud
-        Symbol rate of a serial port. [1/s]
+    name
+        Unique on the gateway.
+    kind
+        One of `clearway_edge.sources.kinds.KINDS`.
+    about
+        What the kind's module has read of its keys.
     """
 
-    serial: str | None = None
-    tcp: tuple[str, int] | None = None
-    file: Path | None = None
-    baud: int = _NMEA_BAUD
+    name: str
+    kind: str
+    about: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NmeaSettings:
-    """A GPS receiver."""
+class ForwardSettings:
+    """How what waits is sent.
 
-    name: str
-    line: LineSettings
-    provider: str
-    vehicle: str
-    vehicle_class: str | None
+    Parameters
+    ----------
+    latency_s
+        How long a reading may wait for others to share a message with. [s]
+    max_records
+        Records of one message, at most.
+    max_bytes_s
+        Payload a second, on average; None: no limit. [B/s]
+    """
+
+    latency_s: float = 5.0
+    max_records: int = 5000
+    max_bytes_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pms5003Settings:
-    """A particle sensor."""
+class PageSettings:
+    """The gateway's own page and its figures for Prometheus.
 
-    name: str
-    line: LineSettings
-    sensor: str
-    position_deg: tuple[float, float]
+    Parameters
+    ----------
+    host, port
+        Where it listens; loopback unless the settings say otherwise.
+    """
 
-
-SourceSettings = NmeaSettings | Pms5003Settings
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,32 +81,45 @@ class GatewaySettings:
     file
         Where the settings came from.
     name
-        The gateway's name, unique in the city.
+        The device's name, unique in the city.
+    site
+        The site that it serves; None for a gateway without one, such as a fleet's endpoint.
     data_dir
         Folder of outbox, keys and, without `log_address`, the embedded log.
     time_zone
         Whose 04:00 turns the pseudonym epoch.
     log_address
         ``kafka://host:port``, or None for the embedded log.
+    security
+        TLS and SASL for Kafka; None: as the environment says.
     in_memory
         Whether the outbox stays off the disk, and a crash loses what waits.
     commit_every_s
         How long readings may stay in memory before they are spooled; what a power cut can cost. [s]
     health_every_s
         How often the gateway reports. [s]
+    synchronised_file
+        A file whose existence says that the clock is synchronised; None: ask the system.
+    page
+        The gateway's own page; None: it listens nowhere.
     fingerprint
         SHA-256 of the settings file.
     """
 
     file: Path
     name: str
+    site: str | None
     data_dir: Path
     time_zone: ZoneInfo
     log_address: str | None
+    security: KafkaSecurity | None
     bounds: Bounds
     in_memory: bool
+    forward: ForwardSettings
     commit_every_s: float
     health_every_s: float
+    synchronised_file: Path | None
+    page: PageSettings | None
     sources: tuple[SourceSettings, ...]
     fingerprint: str
 
@@ -106,23 +130,25 @@ def read_settings(file: Path) -> GatewaySettings:
     Raises
     ------
     SettingsError
-        With every fault, file and key named.
+        With every fault: file, line and key, what was expected, what came.
     """
     top, faults = open_toml(file)
     gateway = top.section("gateway")
-    name = gateway.text("name")
-    if name and GATEWAY_NAME.fullmatch(name) is None:
-        gateway.fault("name", f"expected small letters, digits, . _ or -, got {name!r}")
+    name = _name(gateway, "name", gateway.text("name"))
+    site = gateway.optional_text("site")
     data_dir = Path(gateway.text("data_dir", ".clearway"))
     zone = gateway.time_zone("time_zone")
     commit_every_s = gateway.number("commit_every_s", 1.0, minimum=0.05, maximum=10.0)
     health_every_s = gateway.number("health_every_s", 60.0, minimum=1.0, maximum=_DAY_S)
     gateway.finish()
     bounds, in_memory = _outbox(top.section("outbox"))
-    address = _log(top.section("log"))
-    sources = tuple(_source(section) for section in top.sections("source"))
+    address, security = _log(top.section("log"), file.parent)
+    forward = _forward(top.section("forward"))
+    synchronised_file = _clock(top.section("clock"), file.parent)
+    page = _page(top.section("page")) if "page" in top else None
+    sources = tuple(_source(section, file.parent) for section in top.sections("source"))
     names = [source.name for source in sources if source is not None]
-    if not names:
+    if not sources:
         top.fault("source", "missing; expected at least one [[source]] table")
     if len(set(names)) != len(names):
         top.fault("source", f"every source needs a name of its own, got {', '.join(names)}")
@@ -131,20 +157,31 @@ def read_settings(file: Path) -> GatewaySettings:
     return GatewaySettings(
         file=file,
         name=name,
+        site=None if site is None else _name(gateway, "site", site),
         data_dir=data_dir if data_dir.is_absolute() else file.parent / data_dir,
         time_zone=zone,
         log_address=address,
+        security=security,
         bounds=bounds,
         in_memory=in_memory,
+        forward=forward,
         commit_every_s=commit_every_s,
         health_every_s=health_every_s,
+        synchronised_file=synchronised_file,
+        page=page,
         sources=tuple(source for source in sources if source is not None),
         fingerprint=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
 
 
+def _name(section: Section, key: str, text: str) -> str:
+    if text and GATEWAY_NAME.fullmatch(text) is None:
+        section.fault(key, f"expected small letters, digits, . _ or -, at most 64, got {text!r}")
+    return text
+
+
 def _outbox(section: Section) -> tuple[Bounds, bool]:
-    kind = section.text("kind", "disk", allowed=("disk", "memory"))
+    in_memory = section.text("kind", "disk", allowed=("disk", "memory")) == "memory"
     when_full = section.text("when_full", WhenFull.DROP_OLDEST, allowed=tuple(WhenFull))
     max_mib = section.number("max_mib", 512.0, minimum=1.0)
     max_age_days = section.number("max_age_days", 30.0, minimum=0.001)
@@ -154,71 +191,52 @@ def _outbox(section: Section) -> tuple[Bounds, bool]:
         when_full=WhenFull(when_full) if when_full in tuple(WhenFull) else WhenFull.DROP_OLDEST,
     )
     section.finish()
-    return bounds, kind == "memory"
+    return bounds, in_memory
 
 
-def _log(section: Section) -> str | None:
+def _log(section: Section, folder: Path) -> tuple[str | None, KafkaSecurity | None]:
     address = section.text("address", "")
     if address and not re.fullmatch(r"kafka://[^\s/]+", address):
         section.fault("address", f"expected kafka://host:port, got {address!r}")
+    security = security_from_section(section, folder)
     section.finish()
-    return address or None
+    return address or None, security
 
 
-def _source(section: Section) -> SourceSettings | None:
-    kind = section.text("kind", allowed=("nmea", "pms5003"))
-    name = section.text("name", kind)
-    source: SourceSettings | None = None
-    if kind == "nmea":
-        source = NmeaSettings(
-            name=name,
-            line=_line(section),
-            provider=_matching(section, "provider", GPS_PING.field("provider")),
-            vehicle=section.text("vehicle"),
-            vehicle_class=section.text("vehicle_class", allowed=VEHICLE_CLASSES)
-            if "vehicle_class" in section
-            else None,
-        )
-        if not source.vehicle.strip():
-            section.fault("vehicle", "expected the vehicle's own name; it is masked")
-    elif kind == "pms5003":
-        source = Pms5003Settings(
-            name=name,
-            line=_line(section),
-            sensor=_matching(section, "sensor", AIR_READING.field("sensor")),
-            position_deg=(
-                section.number("lon_deg", minimum=-180, maximum=180),
-                section.number("lat_deg", minimum=-90, maximum=90),
-            ),
-        )
+def _forward(section: Section) -> ForwardSettings:
+    max_kbit_s = section.optional_number("max_kbit_s")
+    if max_kbit_s is not None and max_kbit_s < 1:
+        section.fault("max_kbit_s", f"expected at least 1, got {max_kbit_s}")
+    settings = ForwardSettings(
+        latency_s=section.number("latency_s", 5.0, minimum=0.0, maximum=600.0),
+        max_records=section.whole("max_records", 5000, minimum=1),
+        max_bytes_s=None if max_kbit_s is None else max_kbit_s * _KBIT_BYTES,
+    )
+    section.finish()
+    return settings
+
+
+def _clock(section: Section, folder: Path) -> Path | None:
+    file = section.optional_text("synchronised_file")
+    section.finish()
+    return None if file is None else folder / file
+
+
+def _page(section: Section) -> PageSettings:
+    port = section.whole("port", 8470)
+    if port > _MAX_PORT:
+        section.fault("port", f"expected 0 to {_MAX_PORT}, got {port}")
+    settings = PageSettings(host=section.text("host", "127.0.0.1"), port=port)
+    section.finish()
+    return settings
+
+
+def _source(section: Section, folder: Path) -> SourceSettings | None:
+    name = section.text("kind", allowed=tuple(KINDS))
+    if name not in KINDS:
+        return None
+    source = SourceSettings(
+        name=section.text("name", name), kind=name, about=kind(name).settings_of(section, folder)
+    )
     section.finish()
     return source
-
-
-def _matching(section: Section, key: str, fact: Field) -> str:
-    text = section.text(key)
-    if text and re.fullmatch(fact.pattern or ".*", text) is None:
-        section.fault(key, f"expected a text that matches {fact.pattern}, got {text!r}")
-    return text
-
-
-def _line(section: Section) -> LineSettings:
-    given = [key for key in _LINES if key in section]
-    if len(given) != 1:
-        section.fault("serial", f"expected exactly one of serial, tcp and file, got {given}")
-    tcp = section.optional_text("tcp")
-    file = section.optional_text("file")
-    return LineSettings(
-        serial=section.optional_text("serial"),
-        tcp=None if tcp is None else _host_port(section, tcp),
-        file=None if file is None else Path(file),
-        baud=section.whole("baud", _NMEA_BAUD, minimum=300),
-    )
-
-
-def _host_port(section: Section, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
-        section.fault("tcp", f"expected host:port, got {text!r}")
-        return "localhost", 1
-    return host.strip("[]"), int(port)

@@ -11,7 +11,13 @@ import polars as pl
 
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.raw_tables import INGEST_COMMITS, QUARANTINE
-from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING, WIRE_CONTRACTS
+from clearway_core.contracts.wire import (
+    AIR_READING,
+    GATEWAY_BOOKS,
+    GATEWAY_HEALTH,
+    GPS_PING,
+    WIRE_CONTRACTS,
+)
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import TopicPartition
 from clearway_ingest import dead_letters
@@ -24,6 +30,7 @@ TABLE_OF: Mapping[str, str] = {
     GPS_PING.identifier: "gps_pings",
     AIR_READING.identifier: "air_readings",
     GATEWAY_HEALTH.identifier: "gateway_health",
+    GATEWAY_BOOKS.identifier: "gateway_books",
 }
 
 

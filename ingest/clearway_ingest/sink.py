@@ -28,6 +28,7 @@ TABLES = (
     "quarantine",
     "dead_letters",
     "gateway_health",
+    "gateway_books",
 )
 """In the order of writing; ``ingest_commits`` follows last."""
 

@@ -17,6 +17,7 @@ COMPONENTS = (
     "core",
     "dags",
     "edge",
+    "fleet",
     "ingest",
     "models",
     "quality",

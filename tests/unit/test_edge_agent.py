@@ -18,7 +18,8 @@ from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_core.stream.batch import CONTENT_TYPE, Batch, encode
 from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER
 from clearway_edge import jobs
-from clearway_edge.agent import FLAG_CLOCK, NO_ROOM, Agent
+from clearway_edge.agent import NO_ROOM, Agent
+from clearway_edge.batching import FLAG_CLOCK
 from clearway_edge.forwarder import LONGEST_BACKOFF_S, Forwarder
 from clearway_edge.gateway_dir import gateway_dir
 from clearway_edge.memory_outbox import MemoryOutbox

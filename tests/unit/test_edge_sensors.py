@@ -23,6 +23,7 @@ from clearway_edge.sources.pms5003 import (
     Pms5003Source,
     parse_frame,
 )
+from clearway_edge.sources.vehicle import VehicleSettings
 
 FRAME = bytes.fromhex(
     "424d001c000000080008000000080008"  # PM with CF=1, PM atmospheric
@@ -30,8 +31,14 @@ FRAME = bytes.fromhex(
 )
 
 
+def receiver(vehicle_class=None):
+    return VehicleSettings(
+        provider="fleet", vehicle="car", vehicle_class=vehicle_class, cut_trip_ends=False
+    )
+
+
 def fixes(data, **more):
-    source = NmeaSource(Bytes(data), provider="fleet", vehicle="car", **more)
+    source = NmeaSource(Bytes(data), receiver(**more))
     readings, dropped = [], {}
     while not source._line.is_over:
         intake = source.read(0)
@@ -110,7 +117,7 @@ def test_recorded_logs_never_raise_and_broken_ones_are_counted(real_data):
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400), st.integers(1, 40))
 def test_any_noise_is_survived_and_a_fix_after_it_found(noise, piece):
-    source = NmeaSource(Bytes(noise + b"\r\n" + sentence(RMC), piece), provider="f", vehicle="v")
+    source = NmeaSource(Bytes(noise + b"\r\n" + sentence(RMC), piece), receiver())
     found = []
     while not source._line.is_over:
         found += source.read(0).readings

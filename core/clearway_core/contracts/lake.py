@@ -23,6 +23,12 @@ from clearway_core.contracts.derived_tables import (
     FREE_FLOW,
     VEHICLE_TRAVEL,
 )
+from clearway_core.contracts.fleet_tables import (
+    BOOK_WRITE_OFFS,
+    BOOKS,
+    GATEWAY_ALARMS,
+    GATEWAY_SITES,
+)
 from clearway_core.contracts.forecast_tables import FORECASTS
 from clearway_core.contracts.period_tables import (
     ANOMALIES,
@@ -33,6 +39,7 @@ from clearway_core.contracts.period_tables import (
 from clearway_core.contracts.raw_tables import (
     AIR_READINGS,
     DEAD_LETTERS,
+    GATEWAY_BOOKS_TABLE,
     GATEWAY_HEALTH_TABLE,
     GPS_PINGS,
     INGEST_COMMITS,
@@ -47,6 +54,11 @@ LAKE_CONTRACTS = {
         GPS_PINGS,
         AIR_READINGS,
         GATEWAY_HEALTH_TABLE,
+        GATEWAY_BOOKS_TABLE,
+        BOOKS,
+        BOOK_WRITE_OFFS,
+        GATEWAY_SITES,
+        GATEWAY_ALARMS,
         QUARANTINE,
         DEAD_LETTERS,
         RECEIVED_RANGES,

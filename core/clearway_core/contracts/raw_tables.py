@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from clearway_core.contracts.columns import count, instant, text
 from clearway_core.contracts.field import Contract, DataType, Field
-from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING
+from clearway_core.contracts.wire import AIR_READING, GATEWAY_BOOKS, GATEWAY_HEALTH, GPS_PING
 
 N_VEHICLE_BUCKETS = 8
 """Raw GPS is laid out by day and a hash of the vehicle, so that per-vehicle work never shuffles.
@@ -31,6 +31,12 @@ _LOG_ID = text(
     "Which log the offset belongs to; another log counts its offsets from 0 again.",
     nullable=True,
 )
+_RAW_OBSERVED_AT = instant(
+    "raw_observed_at",
+    "What the gateway's clock said, where observed_at was derived from monotonic_ms because that "
+    "clock was not synchronised.",
+    nullable=True,
+)
 OBSERVED_DATE = Field(
     name="observed_date", dtype=DataType.DATE, description="UTC day of observed_at."
 )
@@ -50,6 +56,7 @@ GPS_PINGS = replace(
             maximum=N_VEHICLE_BUCKETS - 1,
             description="First byte of the pseudonym modulo the number of buckets.",
         ),
+        _RAW_OBSERVED_AT,
     ),
     partition_by=("observed_date", "vehicle_bucket"),
     expires_by="received_at",
@@ -59,7 +66,7 @@ AIR_READINGS = replace(
     AIR_READING,
     name="air_readings",
     description="Raw air readings as received, immutable.",
-    fields=(*AIR_READING.fields, *_PROVENANCE, OBSERVED_DATE),
+    fields=(*AIR_READING.fields, *_PROVENANCE, OBSERVED_DATE, _RAW_OBSERVED_AT),
     partition_by=("observed_date",),
 )
 
@@ -69,6 +76,15 @@ GATEWAY_HEALTH_TABLE = replace(
     description="Every gateway's own accounts, as received.",
     key=("gateway", "boot", "seq"),
     fields=(*GATEWAY_HEALTH.fields, *_PROVENANCE, OBSERVED_DATE),
+    partition_by=("observed_date",),
+)
+
+GATEWAY_BOOKS_TABLE = replace(
+    GATEWAY_BOOKS,
+    name="gateway_books",
+    description="Pages of the gateways' books, as received; the latest of a page counts.",
+    key=("gateway", "boot", "seq"),
+    fields=(*GATEWAY_BOOKS.fields, *_PROVENANCE, OBSERVED_DATE),
     partition_by=("observed_date",),
 )
 

@@ -35,6 +35,15 @@ _OBSERVED_AT = Field(
     maximum=4_102_444_800_000,  # the year 2100: a later time is a broken clock
     description="When the value was measured, by the source's clock.",
 )
+_MONOTONIC_MS = Field(
+    name="monotonic_ms",
+    dtype=DataType.INT64,
+    unit="ms",
+    nullable=True,
+    minimum=0,
+    description="Gateway's monotonic clock at the reading; given while its wall clock was not yet "
+    "synchronised, so that observed_at can be derived from it afterwards.",
+)
 _FLAGS = Field(
     name="flags",
     dtype=DataType.STRING,
@@ -111,6 +120,7 @@ GPS_PING = Contract(
             description="Kind of vehicle.",
         ),
         _FLAGS,
+        _MONOTONIC_MS,
     ),
 )
 
@@ -133,6 +143,9 @@ AIR_CHANNELS = (
     _channel("pm2_5_cf1_b_ugm3", "µg/m³", 0, 5000, "PM2.5, raw CF=1 column, second sensor."),
     _channel("pm2_5_atm_ugm3", "µg/m³", 0, 5000, "PM2.5, the sensor's own 'atmospheric' column."),
     _channel("pm10_cf1_ugm3", "µg/m³", 0, 5000, "PM10, raw CF=1 column."),
+    _channel("pm1_atm_ugm3", "µg/m³", 0, 5000, "PM1, the sensor's own 'atmospheric' column."),
+    _channel("pm2_5_atm_b_ugm3", "µg/m³", 0, 5000, "PM2.5 'atmospheric', second sensor."),
+    _channel("pm10_atm_ugm3", "µg/m³", 0, 5000, "PM10, the sensor's own 'atmospheric' column."),
     _channel("pm2_5_ugm3", "µg/m³", -50, 5000, "PM2.5 from a reference instrument."),
     _channel("pm10_ugm3", "µg/m³", -50, 5000, "PM10 from a reference instrument."),
     _channel("particles_0_3_um_per_dl", "1/dL", 0, 65_535, "Particles above 0.3 µm."),
@@ -168,12 +181,28 @@ AIR_READING = Contract(
         _LAT,
         *AIR_CHANNELS,
         _FLAGS,
+        _MONOTONIC_MS,
     ),
 )
 
 
 def _count(name: str, description: str) -> Field:
     return Field(name=name, dtype=DataType.INT64, minimum=0, description=description)
+
+
+def _said(name: str, description: str) -> Field:
+    return Field(name=name, dtype=DataType.STRING, nullable=True, description=description)
+
+
+def _measure(name: str, unit: str, description: str) -> Field:
+    return Field(
+        name=name,
+        dtype=DataType.INT64,
+        unit=unit,
+        nullable=True,
+        minimum=0,
+        description=description,
+    )
 
 
 GATEWAY_HEALTH = Contract(
@@ -245,16 +274,100 @@ GATEWAY_HEALTH = Contract(
             dtype=DataType.STRING,
             description="SHA-256 of the effective settings, secrets left out.",
         ),
+        _said("site", "Site that the gateway serves; a swapped device keeps it."),
+        _said(
+            "forwarder_state",
+            "One of connecting, draining, up to date, or refused: with the reason.",
+        ),
+        Field(
+            name="clock_synchronised",
+            dtype=DataType.BOOL,
+            nullable=True,
+            description="Whether the wall clock follows a reference.",
+        ),
+        _measure("spooled_bytes", "B", "Payload that waits in the outbox."),
+        _measure("sent_bytes", "B", "Payload that the log has taken since the agent started."),
+        _measure("set_aside", "1", "Damaged parts of the outbox that were set aside."),
+        Field(
+            name="cpu_temperature_c",
+            dtype=DataType.FLOAT64,
+            unit="°C",
+            nullable=True,
+            description="Temperature of the gateway's processor.",
+        ),
+        _said(
+            "sources_json",
+            "JSON object: source -> kind, state, seconds since its last reading, error.",
+        ),
+        Field(
+            name="certificate_expires_at",
+            dtype=DataType.INSTANT,
+            unit="ms since 1970-01-01T00:00Z",
+            nullable=True,
+            description="When the gateway's own certificate ends.",
+        ),
+    ),
+)
+
+GATEWAY_BOOKS = Contract(
+    name="gateway_books",
+    version=1,
+    description="A gateway's books, a page for each stream and hour: read = delivered + spooled + "
+    "dropped. A page is told again whenever it has changed; the latest counts.",
+    fields=(
+        _OBSERVED_AT,
+        Field(
+            name="about_contract",
+            dtype=DataType.STRING,
+            description="Contract of the records that the page is about, such as gps_ping/1.",
+        ),
+        Field(
+            name="about_boot",
+            dtype=DataType.INT64,
+            minimum=0,
+            description="Boot that the page is about: whose numbers its records have.",
+        ),
+        _count("page", "Number of the page within contract and boot, from 0; never goes back."),
+        Field(
+            name="hour_start",
+            dtype=DataType.INSTANT,
+            unit="ms since 1970-01-01T00:00Z",
+            minimum=0,
+            description="Hour of the page by the gateway's clock; several pages may share it.",
+        ),
+        _count("seq_first", "First record number of the page."),
+        _count("seq_next", "First record number after the page; equal to seq_first if empty."),
+        _count("n_read", "Records read from sources."),
+        _count("n_delivered", "Records that the log has taken."),
+        _count("n_spooled", "Records that wait in the outbox."),
+        _count("n_dropped", "Records given up, all reasons."),
+        Field(
+            name="dropped_by_reason",
+            dtype=DataType.STRING,
+            description="JSON object: reason -> count.",
+        ),
+        _count("n_unclean_stops", "Stops without notice while the page was open."),
+        _count(
+            "n_unclean_at_most",
+            "Serial readings that those stops can have cost, at most; never counted as read.",
+        ),
+        Field(
+            name="closed",
+            dtype=DataType.BOOL,
+            description="Whether the hour is over and nothing of the page waits.",
+        ),
     ),
 )
 
 WIRE_CONTRACTS = {
-    contract.identifier: contract for contract in (GPS_PING, AIR_READING, GATEWAY_HEALTH)
+    contract.identifier: contract
+    for contract in (GPS_PING, AIR_READING, GATEWAY_HEALTH, GATEWAY_BOOKS)
 }
 
 TOPICS = {
     GPS_PING.identifier: "clearway.gps_ping.v1",
     AIR_READING.identifier: "clearway.air_reading.v1",
     GATEWAY_HEALTH.identifier: "clearway.gateway_health.v1",
+    GATEWAY_BOOKS.identifier: "clearway.gateway_books.v1",
 }
 """Topic of each record contract; a new version gets a new topic."""

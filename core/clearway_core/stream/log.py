@@ -11,6 +11,9 @@ from clearway_core.errors import MessageTooLarge
 
 CONTRACT_HEADER = "clearway-contract"
 CONTENT_TYPE_HEADER = "content-type"
+CLOCK_HEADER = "clearway-clock"
+"""On batches that were read before the gateway's clock was synchronised: milliseconds to add to
+``monotonic_ms`` for the time since 1970, or ``unknown`` where that can never be told."""
 
 DEFAULT_PARTITIONS = 3
 """Partitions of a new topic; also the largest number of ingest processes that share it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearway_core.errors import SettingsError
-from clearway_core.settings import Secret
+from clearway_core.settings import Secret, Section
 
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -39,7 +39,7 @@ class KafkaSecurity:
         The client's own certificate and key (PEM), for brokers that ask for one.
     sasl_mechanism
         One of `SASL_MECHANISMS`, or None.
-    username, password
+    username, password, password_file
         For SASL.
     """
 
@@ -50,6 +50,7 @@ class KafkaSecurity:
     sasl_mechanism: str | None = None
     username: str | None = None
     password: Secret | None = None
+    password_file: Path | None = None
 
     @property
     def protocol(self) -> str:
@@ -118,6 +119,73 @@ def security_from_environment(environment: Mapping[str, str]) -> KafkaSecurity:
         username=given["USERNAME"],
         password=None if password is None else Secret(password),
     )
+
+
+def security_from_section(section: Section, folder: Path) -> KafkaSecurity | None:
+    """Return the security that the ``[log]`` table of a settings file asks for.
+
+    Secrets themselves never stand in a settings file, only the files that hold them.
+
+    Parameters
+    ----------
+    section
+        May hold ``tls``, ``ca_file``, ``certificate_file``, ``key_file``, ``sasl_mechanism``,
+        ``username`` and ``password_file``; faults go to it.
+    folder
+        Where relative paths start.
+
+    Returns
+    -------
+    KafkaSecurity or None
+        None if the table says nothing about it: then the environment counts. The password is read
+        when the connection is made, see `with_password`.
+    """
+    keys = [key for key in section.keys() if key != "address"]  # noqa: SIM118 -- not a dict
+    tls = section.flag("tls", default=False)
+    files = {
+        name: None if (text := section.optional_text(name)) is None else folder / text
+        for name in ("ca_file", "certificate_file", "key_file", "password_file")
+    }
+    mechanism = section.optional_text("sasl_mechanism")
+    username = section.optional_text("username")
+    given = {
+        "TLS": "true" if tls else "false",
+        "SASL_MECHANISM": mechanism,
+        "USERNAME": username,
+        "PASSWORD": None,
+        **{name.upper(): None if file is None else str(file) for name, file in files.items()},
+    }
+    for fault in _faults(given):
+        section.fault("tls", fault.replace(_PREFIX, "log.").lower())
+    if not keys:
+        return None
+    return KafkaSecurity(
+        tls=tls,
+        ca_file=files["ca_file"],
+        certificate_file=files["certificate_file"],
+        key_file=files["key_file"],
+        sasl_mechanism=mechanism,
+        username=username,
+        password_file=files["password_file"],
+    )
+
+
+def with_password(security: KafkaSecurity) -> KafkaSecurity:
+    """Return the security with the password read from its file, if there is one.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read.
+    """
+    if security.password_file is None or security.password is not None:
+        return security
+    try:
+        password = security.password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fault = f"{security.password_file}: log.password_file cannot be read: {error}"
+        raise SettingsError([fault]) from error
+    return replace(security, password=Secret(password))
 
 
 def _faults(given: Mapping[str, str | None]) -> list[str]:

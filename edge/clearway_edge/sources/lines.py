@@ -1,14 +1,72 @@
-"""Bytes from a serial port, a TCP server or a recorded file."""
+"""Bytes from a serial port, a TCP server or a recorded file, and the settings that say which."""
 
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from clearway_core.errors import MissingDependency, SourceUnavailable
+from clearway_core.settings import Section
+from clearway_edge.sources.source import Line
 
 _READ_BYTES = 4096
+_LINES = ("serial", "tcp", "file")
+_MAX_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """Where a source's bytes come from: exactly one of serial port, TCP server and file.
+
+    Parameters
+    ----------
+    baud
+        Symbol rate of a serial port. [1/s]
+    """
+
+    serial: str | None = None
+    tcp: tuple[str, int] | None = None
+    file: Path | None = None
+    baud: int = 9600
+
+
+def line_settings(section: Section, folder: Path, *, baud: int) -> LineSettings:
+    """Read ``serial``, ``tcp`` or ``file``, and ``baud``; faults go to the section."""
+    given = [key for key in _LINES if key in section]
+    if len(given) != 1:
+        found = ", ".join(given) or "none of them"
+        section.fault("serial", f"expected exactly one of serial, tcp and file, got {found}")
+    tcp = section.optional_text("tcp")
+    file = section.optional_text("file")
+    return LineSettings(
+        serial=section.optional_text("serial"),
+        tcp=None if tcp is None else host_port(section, "tcp", tcp),
+        file=None if file is None else folder / file,
+        baud=section.whole("baud", baud, minimum=300),
+    )
+
+
+def host_port(section: Section, key: str, text: str) -> tuple[str, int]:
+    """Return ``host:port`` apart; a fault if it is none."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
+        section.fault(key, f"expected host:port, got {text!r}")
+        return "localhost", 1
+    return host.strip("[]"), int(port)
+
+
+def open_line(settings: LineSettings) -> Line:
+    """Return the line of its settings; it is opened when it is first read."""
+    if settings.serial is not None:
+        return SerialLine(settings.serial, settings.baud)
+    if settings.tcp is not None:
+        return TcpLine(*settings.tcp)
+    if settings.file is not None:
+        return FileLine(settings.file)
+    message = "a line needs a serial port, a TCP address or a file"
+    raise ValueError(message)
 
 
 class SerialLine:

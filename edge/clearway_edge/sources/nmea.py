@@ -7,12 +7,18 @@ same second adds whether the geometry was poor. Sentences without a valid checks
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from clearway_core.clock import to_ms
 from clearway_core.contracts.wire import GPS_PING
+from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
+from clearway_edge.sources.kinds import Tools
+from clearway_edge.sources.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.source import Intake, Line, Reading
+from clearway_edge.sources.vehicle import VehicleSettings, vehicle_settings
 
 BAD_CHECKSUM = "bad_checksum"
 NO_FIX = "no_fix"
@@ -28,6 +34,29 @@ _MAX_SENTENCE_BYTES = 512
 _MIN_RMC_FIELDS = 10
 _CENTURY_PIVOT = 80
 _MINUTES = 60
+
+
+_BAUD = 9600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NmeaSettings:
+    """A GPS receiver and whose it is."""
+
+    line: LineSettings
+    vehicle: VehicleSettings
+
+
+def settings_of(section: Section, folder: Path) -> NmeaSettings:
+    """Read the keys of a ``[[source]]`` of this kind."""
+    return NmeaSettings(
+        line=line_settings(section, folder, baud=_BAUD), vehicle=vehicle_settings(section)
+    )
+
+
+def open_source(settings: NmeaSettings, tools: Tools) -> NmeaSource:  # noqa: ARG001 -- it has its own clock
+    """Return the receiver; its line is opened when it is first read."""
+    return NmeaSource(open_line(settings.line), settings.vehicle)
 
 
 def checksum(body: bytes) -> int:
@@ -74,19 +103,18 @@ class NmeaSource:
     ----------
     line
         Where the bytes come from.
-    provider, vehicle, vehicle_class
-        Whose receiver it is; the vehicle is masked before anything is stored.
+    vehicle
+        Whose receiver it is.
     """
 
-    def __init__(
-        self, line: Line, *, provider: str, vehicle: str, vehicle_class: str | None = None
-    ) -> None:
+    def __init__(self, line: Line, vehicle: VehicleSettings) -> None:
         self._line = line
         self._reader = SentenceReader()
+        self._cut_trip_ends = vehicle.cut_trip_ends
         self._constants = {
-            "provider": provider,
-            "vehicle": vehicle,
-            "vehicle_class": vehicle_class,
+            "provider": vehicle.provider,
+            "vehicle": vehicle.vehicle,
+            "vehicle_class": vehicle.vehicle_class,
         }
         self._hdop: tuple[str, float] | None = None
 
@@ -114,7 +142,9 @@ class NmeaSource:
         poor = poor and self._hdop is not None and self._hdop[1] > HDOP_LIMIT
         flags = FLAG_HDOP if poor else None
         values = {**self._constants, **found, "flags": flags}
-        intake.readings.append(Reading(contract=GPS_PING.identifier, values=values))
+        intake.readings.append(
+            Reading(contract=GPS_PING.identifier, values=values, cut_trip_ends=self._cut_trip_ends)
+        )
 
     def _note_geometry(self, fields: Sequence[str]) -> None:
         try:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import AIR_READING
+from clearway_core.settings import Section
+from clearway_edge.sources.kinds import Tools
+from clearway_edge.sources.lines import LineSettings, line_settings, open_line
+from clearway_edge.sources.place import PlaceSettings, place_settings
 from clearway_edge.sources.source import Intake, Line, Reading
 
 MODEL = "pms5003"
@@ -35,6 +41,31 @@ _FIELDS = (
 """Wire field and the frame's data word that holds it. The sensor counts particles per 0.1 L, which
 is 1 dL."""
 _VERSION_AND_ERROR = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pms5003Settings:
+    """A particle sensor at a fixed place."""
+
+    line: LineSettings
+    place: PlaceSettings
+
+
+def settings_of(section: Section, folder: Path) -> Pms5003Settings:
+    """Read the keys of a ``[[source]]`` of this kind."""
+    return Pms5003Settings(
+        line=line_settings(section, folder, baud=BAUD), place=place_settings(section)
+    )
+
+
+def open_source(settings: Pms5003Settings, tools: Tools) -> Pms5003Source:
+    """Return the sensor; its line is opened when it is first read."""
+    return Pms5003Source(
+        open_line(settings.line),
+        sensor=settings.place.sensor,
+        position_deg=settings.place.position_deg,
+        clock=tools.clock,
+    )
 
 
 def parse_frame(frame: bytes) -> tuple[dict[str, float], int] | None:

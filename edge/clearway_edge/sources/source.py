@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,10 +18,13 @@ class Reading:
         Identifier of its record contract.
     values
         Wire values by field; a vehicle still has its own name.
+    cut_trip_ends
+        Whether it may be the end of a private trip, which must not leave the gateway.
     """
 
     contract: str
     values: Mapping[str, object]
+    cut_trip_ends: bool = False
 
 
 @dataclass(slots=True)
@@ -34,10 +37,14 @@ class Intake:
         Good readings.
     dropped
         Records that could not be used, by (contract, reason).
+    settle
+        For senders that keep their readings until they are told: called once, with whether the
+        readings are on the disk now. None for devices that cannot send again.
     """
 
     readings: list[Reading] = field(default_factory=list)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    settle: Callable[[bool], None] | None = None
 
 
 class Source(Protocol):

@@ -1,0 +1,122 @@
+"""What the centre keeps about its gateways: closed books, write-offs, sites, alarms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clearway_core.contracts.columns import count, instant, text
+from clearway_core.contracts.field import Contract, DataType, Field
+
+_GATEWAY = text("gateway", "Name of the gateway: one device.")
+_WHO = text("decided_by", "Person who decided it.")
+_WHY = text("reason", "Why, in that person's words.")
+
+BOOKS = Contract(
+    name="books",
+    version=1,
+    description="The books of every gateway, stream and hour, closed against what the lake holds: "
+    "read = stored + quarantined + spooled + dropped + missing.",
+    key=("gateway", "about_contract", "about_boot", "hour_start"),
+    fields=(
+        _GATEWAY,
+        text("about_contract", "Contract of the records, such as gps_ping/1."),
+        count("about_boot", "Boot of the agent whose numbers the records have."),
+        instant("hour_start", "Hour by the gateway's clock."),
+        count("n_read", "Records that the gateway read."),
+        count("n_stored", "Of those, records in their table."),
+        count("n_quarantined", "Of those, records that broke a rule and are kept in quarantine."),
+        count("n_spooled", "Records that wait on the gateway, by its latest word."),
+        count("n_dropped", "Records that the gateway gave up, all reasons."),
+        text("dropped_by_reason", "JSON object: reason -> count."),
+        Field(
+            name="n_missing",
+            dtype=DataType.INT64,
+            description="Records that nobody can account for; anything but 0 is an alarm. "
+            "Negative: more arrived than were read.",
+        ),
+        count("n_written_off", "Of the missing or waiting ones, those that a person wrote off."),
+        count("n_unclean_stops", "Stops of the agent without notice."),
+        count("n_unclean_at_most", "Serial readings that those stops can have cost, at most."),
+        text(
+            "state",
+            "One of closed, open (something waits or is on its way), difference, written_off.",
+        ),
+        instant("told_at", "When the log took the gateway's latest word about this hour."),
+        instant("computed_at", "When this row was computed."),
+    ),
+)
+
+BOOK_WRITE_OFFS = Contract(
+    name="book_write_offs",
+    version=1,
+    description="Readings that a person wrote off: a lost card, a swapped or stolen device.",
+    fields=(
+        text("write_off_id", "Identity of the decision."),
+        _GATEWAY,
+        text("about_contract", "Contract of the records."),
+        count("about_boot", "Boot of the agent."),
+        instant("hour_start", "Hour of the books."),
+        count("n_records", "Records written off."),
+        _WHY,
+        _WHO,
+        instant("decided_at", "When."),
+    ),
+)
+
+GATEWAY_SITES = Contract(
+    name="gateway_sites",
+    version=1,
+    description="Which device served which site, and in which state, from when on; a swap adds a "
+    "row, so that the site's series goes on.",
+    fields=(
+        text("site", "Site: a place at the street, independent of the device there."),
+        text("site_name", "Its name for people."),
+        Field(
+            name="lon_deg",
+            dtype=DataType.FLOAT64,
+            unit="°",
+            minimum=-180,
+            maximum=180,
+            description="Longitude, WGS84.",
+        ),
+        Field(
+            name="lat_deg",
+            dtype=DataType.FLOAT64,
+            unit="°",
+            minimum=-90,
+            maximum=90,
+            description="Latitude, WGS84.",
+        ),
+        replace(_GATEWAY, nullable=True),
+        Field(
+            name="state",
+            dtype=DataType.STRING,
+            allowed=("planned", "active", "maintenance", "decommissioned"),
+            description="State from then on; no alarm is sent in maintenance or decommissioned.",
+        ),
+        instant("valid_from_at", "From when on."),
+        _WHY,
+        _WHO,
+        instant("decided_at", "When it was written down."),
+    ),
+)
+
+GATEWAY_ALARMS = Contract(
+    name="gateway_alarms",
+    version=1,
+    description="Alarms and all-clears that were sent, one of each for a common cause.",
+    fields=(
+        text("alarm_id", "Identity of the alarm; its all-clear has the same."),
+        Field(
+            name="kind",
+            dtype=DataType.STRING,
+            allowed=("alarm", "all_clear", "digest"),
+            description="What was sent.",
+        ),
+        text("cause", "Short name of the cause, such as gateway_silent."),
+        text("about_json", "JSON list of the sites or providers that it is about."),
+        text("words", "What people were told."),
+        text("channels", "Where it was sent, separated by a space."),
+        instant("sent_at", "When."),
+    ),
+)

@@ -1,0 +1,57 @@
+"""Which kinds of source there are: each is one module with settings, a sample and a reader."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+from zoneinfo import ZoneInfo
+
+from clearway_core.clock import Clock
+from clearway_core.settings import Section
+from clearway_edge.sources.source import Source
+
+KINDS: Mapping[str, str] = {
+    "nmea": "clearway_edge.sources.nmea",
+    "pms5003": "clearway_edge.sources.pms5003",
+}
+"""Kind as settings name it, and the module that knows it; loaded when it is used, so that a small
+gateway carries only what it needs. Each has a sample in `samples/KIND.toml`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a gateway lends to its sources.
+
+    Parameters
+    ----------
+    clock
+        The gateway's clock.
+    time_zone
+        The city's.
+    folder
+        The settings file's folder: relative paths of a source's settings start there.
+    """
+
+    clock: Clock
+    time_zone: ZoneInfo
+    folder: Path
+
+
+class Kind(Protocol):
+    """What a module of `KINDS` has."""
+
+    def settings_of(self, section: Section, folder: Path) -> object:
+        """Read the keys of a ``[[source]]`` beside ``kind`` and ``name``; faults go to it."""
+        ...
+
+    def open_source(self, settings: object, tools: Tools) -> Source:
+        """Return the source; devices and connections are opened when it is first read."""
+        ...
+
+
+def kind(name: str) -> Kind:
+    """Return the module of a kind."""
+    return cast("Kind", importlib.import_module(KINDS[name]))

@@ -1,0 +1,48 @@
+"""Whose GPS receiver it is, and whether the ends of its trips stay on the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
+from clearway_core.settings import Section
+from clearway_edge.profile import PUBLIC_CLASSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleSettings:
+    """Whose receiver it is.
+
+    Parameters
+    ----------
+    provider, vehicle, vehicle_class
+        The vehicle is masked before anything is stored.
+    cut_trip_ends
+        Whether the ends of its trips stay on the gateway: of all but taxis and buses, unless the
+        settings say otherwise.
+    """
+
+    provider: str
+    vehicle: str
+    vehicle_class: str | None
+    cut_trip_ends: bool
+
+
+def vehicle_settings(section: Section) -> VehicleSettings:
+    """Read ``provider``, ``vehicle``, ``vehicle_class`` and ``trip_ends``."""
+    provider = section.matching("provider", GPS_PING.field("provider").pattern)
+    vehicle = section.text("vehicle")
+    if not vehicle.strip():
+        section.fault("vehicle", "expected the vehicle's own name; it is masked")
+    given = section.optional_text("vehicle_class")
+    if given is not None and given not in VEHICLE_CLASSES:
+        section.fault(
+            "vehicle_class", f"expected one of {', '.join(VEHICLE_CLASSES)}, got {given!r}"
+        )
+    default = "keep" if given in PUBLIC_CLASSES else "cut"
+    return VehicleSettings(
+        provider=provider,
+        vehicle=vehicle,
+        vehicle_class=given,
+        cut_trip_ends=section.text("trip_ends", default, allowed=("keep", "cut")) == "cut",
+    )

@@ -1,0 +1,1 @@
+"""The centre of a fleet of gateways: sites, devices, state, alarms."""
