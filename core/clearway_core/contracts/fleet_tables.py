@@ -92,7 +92,7 @@ GATEWAY_SITES = Contract(
             name="state",
             dtype=DataType.STRING,
             allowed=("planned", "active", "maintenance", "decommissioned"),
-            description="State from then on; no alarm is sent in maintenance or decommissioned.",
+            description="State from then on; alarms are sent about active sites only.",
         ),
         instant("valid_from_at", "From when on."),
         _WHY,
@@ -104,19 +104,35 @@ GATEWAY_SITES = Contract(
 GATEWAY_ALARMS = Contract(
     name="gateway_alarms",
     version=1,
-    description="Alarms and all-clears that were sent, one of each for a common cause.",
+    description="Alarms, all-clears and digests: what was decided to be said, and what became of "
+    "saying it. Nothing else is remembered about them anywhere.",
     fields=(
         text("alarm_id", "Identity of the alarm; its all-clear has the same."),
         Field(
             name="kind",
             dtype=DataType.STRING,
             allowed=("alarm", "all_clear", "digest"),
-            description="What was sent.",
+            description="What is said.",
+        ),
+        Field(
+            name="step",
+            dtype=DataType.STRING,
+            allowed=("decided", "sent", "failed"),
+            description="One of decided (written before anything is sent, and again when somebody "
+            "takes up what was left unsent), sent and failed.",
         ),
         text("cause", "Short name of the cause, such as gateway_silent."),
-        text("about_json", "JSON list of the sites or providers that it is about."),
-        text("words", "What people were told."),
-        text("channels", "Where it was sent, separated by a space."),
-        instant("sent_at", "When."),
+        text("about_json", "JSON list of the sites, providers or contracts that it is about."),
+        instant("since_at", "Since when the cause holds; of an all-clear, until when it held."),
+        text("subject", "First line of what people are told."),
+        text("words", "What people are told."),
+        text(
+            "channels",
+            "Where it is to be sent, or by this row was sent, separated by a space; empty where "
+            "nobody needs to be told because another alarm says it.",
+        ),
+        text("watcher", "Look that wrote the row."),
+        text("error", "Why it could not be sent.", nullable=True),
+        instant("written_at", "When the row was written."),
     ),
 )
