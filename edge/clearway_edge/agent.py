@@ -12,6 +12,7 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot
+from clearway_edge.attendant import Alone, Attendant
 from clearway_edge.batching import Batcher, Gathered
 from clearway_edge.clock_state import ClockState
 from clearway_edge.health import health_record, parcel_of
@@ -51,6 +52,8 @@ class Agent:
         Time of health records and commits, and whether it can be believed.
     wake
         Called after each commit.
+    states, attendant
+        Told how the sources do, and that the agent works; left out, nobody looks.
     """
 
     def __init__(  # noqa: PLR0913 -- everything that a gateway is put together from
@@ -63,6 +66,8 @@ class Agent:
         clock: Clock,
         wake: Callable[[], None],
         clock_state: ClockState | None = None,
+        states: SourceStates | None = None,
+        attendant: Attendant | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -81,7 +86,8 @@ class Agent:
         self._intakes: queue.Queue[Intake] = queue.Queue(_QUEUE_INTAKES)
         self._waits_for_answer = threading.Event()
         self._unspooled: defaultdict[Stream, Counter[str]] = defaultdict(Counter)
-        self.states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
+        self.states = states or SourceStates({s.name: s.kind for s in settings.sources}, clock)
+        self._attendant = attendant or Alone()
 
     @property
     def boot(self) -> int:
@@ -99,10 +105,12 @@ class Agent:
         self._report()
         for reader in readers:
             reader.start()
+        self._beat()
         next_health_s = self._clock.monotonic_s() + self._settings.health_every_s
         while not stop.is_set():
             self._wait(stop)
             self.commit(self._drained())
+            self._beat()
             if self._clock.monotonic_s() >= next_health_s:
                 next_health_s += self._settings.health_every_s
                 self._outbox.expire()
@@ -111,6 +119,7 @@ class Agent:
         while any(reader.is_alive() for reader in readers):
             # A reader may wait for room in the queue: it gets some until it has ended.
             self.commit(self._drained())
+            self._beat()
             for reader in readers:
                 reader.join(_READ_TIMEOUT_S)
         self.commit(self._drained())
@@ -149,6 +158,9 @@ class Agent:
             if intake.settle is not None:
                 intake.settle(stored)
 
+    def _beat(self) -> None:
+        self._attendant.beat(self._boot, self._batcher.next_seq)
+
     def _wait(self, stop: threading.Event) -> None:
         """Wait for the next commit: a second, or a moment where a sender waits for its answer."""
         ends_s = self._clock.monotonic_s() + self._settings.commit_every_s
@@ -177,7 +189,9 @@ class Agent:
                     self.states.lost(name, f"{type(error).__name__}: {error}")
                     stop.wait(_RETRY_SOURCE_S)
                     continue
-                if self.states.works(name, n_readings=len(intake.readings)):
+                if self.states.works(
+                    name, n_readings=len(intake.readings), position_deg=_position_deg(intake)
+                ):
                     log.info("source_back", extra={"source": name})
                 if intake.readings or intake.dropped or intake.settle is not None:
                     self._intakes.put(intake)
@@ -229,6 +243,7 @@ class Agent:
                     spool=self._outbox,
                     clock=self._clock,
                     settings_hash=self._settings.fingerprint,
+                    vitals=self._attendant.vitals(),
                 )
             )
             if stream.boot != self._boot and account.spooled == 0:
@@ -243,3 +258,12 @@ class Agent:
             first_seq=self._batcher.next_seq[GATEWAY_HEALTH.identifier],
         )
         self._spool(parcel)
+
+
+def _position_deg(intake: Intake) -> tuple[float, float] | None:
+    """Return (lon, lat) of the last reading, or None without one [°]."""
+    last = intake.readings[-1].values if intake.readings else {}
+    lon_deg, lat_deg = last.get("lon_deg"), last.get("lat_deg")
+    if isinstance(lon_deg, float) and isinstance(lat_deg, float):
+        return lon_deg, lat_deg
+    return None

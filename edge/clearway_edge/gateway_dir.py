@@ -33,6 +33,21 @@ class GatewayDir:
         return self.root / "keys"
 
     @property
+    def state(self) -> Path:
+        """What the running gateway says about itself."""
+        return self.root / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that owns the folder."""
+        return self.root / "lock"
+
+    @property
+    def pin(self) -> Path:
+        """The PIN of the gateway's page, if the settings name no other file."""
+        return self.root / "page.pin"
+
+    @property
     def sorting(self) -> Path:
         """Scratch file of a replay in the order of time."""
         return self.root / "sorting.sqlite"
@@ -47,7 +62,7 @@ class GatewayDir:
             If another process owns it: two agents under one name would count twice.
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import orjson
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.stream.batch import Batch, encode
+from clearway_edge.device import resident_bytes
 from clearway_edge.outbox import Account, Outbox, Parcel, Stream
-
-_PAGE_BYTES = 4096
-_STATM = Path("/proc/self/statm")
 
 
 def health_record(
-    about: Stream, account: Account, *, spool: Outbox, clock: Clock, settings_hash: str = ""
+    about: Stream,
+    account: Account,
+    *,
+    spool: Outbox,
+    clock: Clock,
+    settings_hash: str = "",
+    vitals: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Return the health record of one stream.
 
@@ -34,6 +38,8 @@ def health_record(
         Gives ``observed_at``.
     settings_hash
         SHA-256 of the effective settings without secrets; empty in a replay.
+    vitals
+        What is not in the books, by field; see `clearway_edge.observer`.
     """
     now_ms = to_ms(clock.now())
     oldest_ms = spool.oldest_created_at_ms()
@@ -57,6 +63,7 @@ def health_record(
         "unclean_stops": spool.unclean_stops,
         "version": agent_version(),
         "settings_hash": settings_hash,
+        **(vitals or {}),
     }
 
 
@@ -86,14 +93,6 @@ def parcel_of(
         n_records=len(records),
         next_seq=first_seq + len(records),
     )
-
-
-def resident_bytes() -> int | None:
-    """Return the memory of this process, or None where the system does not tell [B]."""
-    try:
-        return int(_STATM.read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def agent_version() -> str:

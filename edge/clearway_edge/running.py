@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from clearway_core.clock import Clock
 from clearway_core.stream.log import Log
 from clearway_edge.agent import Agent
 from clearway_edge.clock_state import ClockState
+from clearway_edge.commit_times import CommitTimes
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.lake_receipts import LakeReceipts
 from clearway_edge.memory_outbox import MemoryOutbox
+from clearway_edge.observer import Observer
 from clearway_edge.outbox import Outbox
 from clearway_edge.privacy import KeyRing
+from clearway_edge.service_manager import ServiceManager
 from clearway_edge.settings import GatewaySettings
+from clearway_edge.snapshot import Sending
+from clearway_edge.source_states import SourceStates
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.state_file import StateFile
 
 _LAST_SENDING_S = 5.0
 """How long a stopping gateway still sends; what is left waits on disk for the next start. [s]"""
@@ -28,8 +36,14 @@ def run_gateway(
     stop: threading.Event,
     *,
     clock: Clock,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Run a gateway until `stop` is set.
+
+    Parameters
+    ----------
+    manager
+        The service manager that is told how it goes; None: there is none.
 
     Raises
     ------
@@ -45,6 +59,23 @@ def run_gateway(
         )
         forwarder = Forwarder(outbox, open_log, gateway=settings.name)
         tools = Tools(clock=clock, time_zone=settings.time_zone, folder=settings.file.parent)
+        clock_state = ClockState(clock, settings.synchronised_file)
+        states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
+        commit_times = CommitTimes()
+        observer = Observer(
+            settings,
+            outbox,
+            states=states,
+            clock=clock,
+            clock_state=clock_state,
+            sending=partial(_sending, forwarder, outbox),
+            manager=manager or ServiceManager(None, clock, watchdog_s=None),
+            receipts=LakeReceipts(
+                open_log, gateway=settings.name, clock=clock, commit_times=commit_times
+            ),
+            commit_times=commit_times,
+            state_file=StateFile(None if settings.in_memory else folder.state, clock),
+        )
         agent = Agent(
             settings,
             outbox,
@@ -52,7 +83,9 @@ def run_gateway(
             keys=KeyRing(folder.keys, clock),
             clock=clock,
             wake=forwarder.wake,
-            clock_state=ClockState(clock, settings.synchronised_file),
+            clock_state=clock_state,
+            states=states,
+            attendant=observer,
         )
         stop_sending = threading.Event()
         sender = threading.Thread(target=forwarder.run, args=(stop_sending,), name="forwarder")
@@ -65,6 +98,14 @@ def run_gateway(
             forwarder.wake()
             sender.join()
         outbox.close()
+
+
+def _sending(forwarder: Forwarder, outbox: Outbox) -> Sending:
+    if forwarder.last_error:
+        state = f"refused: {forwarder.last_error}"
+    else:
+        state = "up to date" if outbox.oldest_created_at_ms() is None else "draining"
+    return Sending(state=state, sent_bytes=0)
 
 
 def _send_last(outbox: Outbox, forwarder: Forwarder) -> None:

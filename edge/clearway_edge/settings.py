@@ -66,10 +66,14 @@ class PageSettings:
     ----------
     host, port
         Where it listens; loopback unless the settings say otherwise.
+    pin_file
+        Holds the PIN that is asked for where others than this machine can reach the page; None:
+        one is made in the gateway's folder.
     """
 
     host: str
     port: int
+    pin_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,8 @@ class GatewaySettings:
         The device's name, unique in the city.
     site
         The site that it serves; None for a gateway without one, such as a fleet's endpoint.
+    position_deg
+        (lon, lat) of the site, which a receiver on the pole is compared with; None: not known. [°]
     data_dir
         Folder of outbox, keys and, without `log_address`, the embedded log.
     time_zone
@@ -109,6 +115,7 @@ class GatewaySettings:
     file: Path
     name: str
     site: str | None
+    position_deg: tuple[float, float] | None
     data_dir: Path
     time_zone: ZoneInfo
     log_address: str | None
@@ -136,6 +143,7 @@ def read_settings(file: Path) -> GatewaySettings:
     gateway = top.section("gateway")
     name = _name(gateway, "name", gateway.text("name"))
     site = gateway.optional_text("site")
+    position_deg = _position(gateway)
     data_dir = Path(gateway.text("data_dir", ".clearway"))
     zone = gateway.time_zone("time_zone")
     commit_every_s = gateway.number("commit_every_s", 1.0, minimum=0.05, maximum=10.0)
@@ -145,7 +153,7 @@ def read_settings(file: Path) -> GatewaySettings:
     address, security = _log(top.section("log"), file.parent)
     forward = _forward(top.section("forward"))
     synchronised_file = _clock(top.section("clock"), file.parent)
-    page = _page(top.section("page")) if "page" in top else None
+    page = _page(top.section("page"), file.parent) if "page" in top else None
     sources = tuple(_source(section, file.parent) for section in top.sections("source"))
     names = [source.name for source in sources if source is not None]
     if not sources:
@@ -158,6 +166,7 @@ def read_settings(file: Path) -> GatewaySettings:
         file=file,
         name=name,
         site=None if site is None else _name(gateway, "site", site),
+        position_deg=position_deg,
         data_dir=data_dir if data_dir.is_absolute() else file.parent / data_dir,
         time_zone=zone,
         log_address=address,
@@ -222,11 +231,25 @@ def _clock(section: Section, folder: Path) -> Path | None:
     return None if file is None else folder / file
 
 
-def _page(section: Section) -> PageSettings:
+def _position(section: Section) -> tuple[float, float] | None:
+    if "lon_deg" not in section and "lat_deg" not in section:
+        return None
+    return (
+        section.number("lon_deg", minimum=-180, maximum=180),
+        section.number("lat_deg", minimum=-90, maximum=90),
+    )
+
+
+def _page(section: Section, folder: Path) -> PageSettings:
     port = section.whole("port", 8470)
     if port > _MAX_PORT:
         section.fault("port", f"expected 0 to {_MAX_PORT}, got {port}")
-    settings = PageSettings(host=section.text("host", "127.0.0.1"), port=port)
+    pin_file = section.optional_text("pin_file")
+    settings = PageSettings(
+        host=section.text("host", "127.0.0.1"),
+        port=port,
+        pin_file=None if pin_file is None else folder / pin_file,
+    )
     section.finish()
     return settings
 

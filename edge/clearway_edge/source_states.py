@@ -23,12 +23,15 @@ class SourceState:
         Readings since the agent started.
     last_reading_age_s
         Since its last reading, or None if it gave none. [s]
+    position_deg
+        (lon, lat) of its last reading, kept in memory only; None without one. [°]
     """
 
     kind: str
     error: str
     n_readings: int
     last_reading_age_s: float | None
+    position_deg: tuple[float, float] | None = None
 
     @property
     def word(self) -> str:
@@ -56,6 +59,7 @@ class SourceStates:
         self._errors: dict[str, str] = {}
         self._last_s: dict[str, float] = {}
         self._counts: dict[str, int] = {}
+        self._positions_deg: dict[str, tuple[float, float]] = {}
 
     def lost(self, name: str, error: str) -> bool:
         """Note that a source cannot be read; return whether that is new."""
@@ -64,9 +68,13 @@ class SourceStates:
             self._errors[name] = error
             return new
 
-    def works(self, name: str, *, n_readings: int) -> bool:
+    def works(
+        self, name: str, *, n_readings: int, position_deg: tuple[float, float] | None = None
+    ) -> bool:
         """Note that a source could be read; return whether it had been lost."""
         with self._lock:
+            if position_deg is not None:
+                self._positions_deg[name] = position_deg
             if n_readings:
                 self._last_s[name] = self._clock.monotonic_s()
                 self._counts[name] = self._counts.get(name, 0) + n_readings
@@ -84,6 +92,7 @@ class SourceStates:
                     last_reading_age_s=(
                         now_s - self._last_s[name] if name in self._last_s else None
                     ),
+                    position_deg=self._positions_deg.get(name),
                 )
                 for name, kind in self._kinds.items()
             }
