@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from math import isfinite
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.datum import to_wgs84
 from clearway_edge.checks import Flags, check_ranges
-from clearway_edge.privacy import Pseudonymiser
 from clearway_edge.profile import (
     Datum,
     FlagRule,
@@ -79,6 +78,19 @@ class Converted:
     faults: Sequence[Fault]
 
 
+class Masks(Protocol):
+    """Gives vehicles the names under which they travel on: `Pseudonymiser`, for one."""
+
+    def mask(
+        self,
+        providers: Sequence[str | None],
+        vehicles: Sequence[str],
+        instants_ms: Sequence[int],
+    ) -> tuple[Sequence[str], Sequence[str | None]]:
+        """Return name and epoch of each record."""
+        ...
+
+
 class Converter:
     """Converts chunks of one file.
 
@@ -90,7 +102,7 @@ class Converter:
         Masks the vehicles; None for records that have none.
     """
 
-    def __init__(self, profile: SourceProfile, pseudonyms: Pseudonymiser | None) -> None:
+    def __init__(self, profile: SourceProfile, pseudonyms: Masks | None) -> None:
         self._profile = profile
         self._contract = WIRE_CONTRACTS[profile.contract]
         self._pseudonyms = pseudonyms

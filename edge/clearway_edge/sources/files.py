@@ -68,6 +68,25 @@ def read_chunks(
         raise SourceUnavailable(message) from error
 
 
+def rows_of(data: bytes, profile: SourceProfile, *, place: str) -> Iterator[RawChunk]:
+    """Yield the rows of bytes in memory as if they were a file.
+
+    Parameters
+    ----------
+    data
+        What a sender brought; never packed, so that its size is known.
+    place
+        What messages call it.
+
+    Raises
+    ------
+    UsageError
+        If it does not have the columns that the profile names.
+    """
+    stream = cast("IO[bytes]", io.BufferedReader(io.BytesIO(data)))
+    yield from _READERS[profile.format.kind](stream, Path(place), profile, CHUNK_ROWS)
+
+
 class _Member(io.RawIOBase):
     """A member of an archive that is read in one pass: such a member cannot be asked to seek."""
 

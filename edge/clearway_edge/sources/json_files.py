@@ -48,39 +48,51 @@ def json_document(
 def _json_chunks(
     documents: Iterable[tuple[int, bytes]], file: Path, profile: SourceProfile, rows: int
 ) -> Iterator[RawChunk]:
-    names = [(name, name.split(".")) for name in profile.source_columns]
-    records = _json_records(documents, profile.format.records)
+    records = json_records(documents, profile.format.records)
     next_seq = 0
     while taken := list(islice(records, rows)):
-        good = [
-            (next_seq + number, line, record)
-            for number, (line, record) in enumerate(taken)
-            if isinstance(record, dict)
-        ]
-        faults = [
-            Fault(
-                reason=UNPARSABLE_LINE,
-                where=f"{file}, line {line}",
-                column="",
-                found="text that is no JSON object",
-                remedy="Check format.kind and format.records of the profile.",
-            )
-            for line, record in taken
-            if not isinstance(record, dict)
-        ]
+        yield json_chunk(taken, profile, place=str(file), first_seq=next_seq)
         next_seq += len(taken)
-        yield RawChunk(
-            seq=[seq for seq, _, _ in good],
-            lines=[line for _, line, _ in good],
-            columns={name: [dig(record, path) for _, _, record in good] for name, path in names},
-            faults=faults,
-            place=str(file),
+
+
+def json_chunk(
+    records: Sequence[tuple[int, object]],
+    profile: SourceProfile,
+    *,
+    place: str,
+    first_seq: int = 0,
+) -> RawChunk:
+    """Return records, each with its line, as a chunk; what is no object becomes a fault."""
+    names = [(name, name.split(".")) for name in profile.source_columns]
+    good = [
+        (first_seq + number, line, record)
+        for number, (line, record) in enumerate(records)
+        if isinstance(record, dict)
+    ]
+    faults = [
+        Fault(
+            reason=UNPARSABLE_LINE,
+            where=f"{place}, line {line}",
+            column="",
+            found="text that is no JSON object",
+            remedy="Check format.kind and format.records of the profile.",
         )
+        for line, record in records
+        if not isinstance(record, dict)
+    ]
+    return RawChunk(
+        seq=[seq for seq, _, _ in good],
+        lines=[line for _, line, _ in good],
+        columns={name: [dig(record, path) for _, _, record in good] for name, path in names},
+        faults=faults,
+        place=place,
+    )
 
 
-def _json_records(
+def json_records(
     documents: Iterable[tuple[int, bytes]], where: str
 ) -> Iterator[tuple[int, object]]:
+    """Yield the records that documents hold at a dotted path, each with its line."""
     path = where.split(".") if where else []
     for line, text in documents:
         try:
