@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.stream.batch import Batch, encode
 from clearway_edge.checks import Flags, check_ranges
-from clearway_edge.clock_state import ClockState
+from clearway_edge.clock_state import ClockLook, ClockState
 from clearway_edge.outbox import Parcel, Stream
 from clearway_edge.privacy import Pseudonymiser
 from clearway_edge.sources.source import Intake, Reading, columns_of
@@ -22,6 +22,9 @@ CLOCK_TOLERANCE_MS = 86_400_000
 week that rolled over). The value stays."""
 
 FLAG_UNSYNCHRONISED = "clock_unsynchronised"
+FLAG_STEPPED = "clock_stepped"
+"""Somebody set the clock between two commits, though it was synchronised: which of both times was
+right is not known."""
 
 MAX_READINGS_A_BATCH = 5000
 
@@ -70,6 +73,8 @@ class Batcher:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._clock_state = clock_state
+        # What is read later than this is compared with it.
+        clock_state.look()
         self.next_seq: Counter[str] = Counter()
 
     def stream(self, contract: str) -> Stream:
@@ -79,17 +84,19 @@ class Batcher:
     def parcels(self, gathered: Gathered) -> list[Parcel]:
         """Return the readings as parcels; numbers are given once `took` is called."""
         made = []
+        look = self._clock_state.look()
         ahead: Counter[str] = Counter()
         dropped = {name: Counter(reasons) for name, reasons in gathered.dropped.items()}
         for (contract, held), rows in sorted(gathered.readings.items()):
             for part in _parts(rows):
                 first = self.next_seq[contract] + ahead[contract]
                 lost = dropped.pop(contract, Counter())
-                made.append(self._parcel(contract, part, first=first, dropped=lost, held=held))
+                parcel = self._parcel(contract, part, first=first, dropped=lost, look=look)
+                made.append(replace(parcel, held=held))
                 ahead[contract] += len(part)
         for contract, lost in sorted(dropped.items()):
             first = self.next_seq[contract] + ahead[contract]
-            made.append(self._parcel(contract, [], first=first, dropped=lost, held=False))
+            made.append(self._parcel(contract, [], first=first, dropped=lost, look=look))
         return made
 
     def took(self, parcels: Sequence[Parcel]) -> None:
@@ -104,12 +111,15 @@ class Batcher:
         *,
         first: int,
         dropped: Counter[str],
-        held: bool,
+        look: ClockLook,
     ) -> Parcel:
         payload = b""
+        clock = None
         flagged: Counter[str] = Counter()
         if rows:
-            columns, flags = self._columns(contract, rows)
+            columns, flags = self._columns(contract, rows, look)
+            if any(value is not None for value in columns.get("monotonic_ms", ())):
+                clock = self._clock_state.start
             flagged.update(f"flagged.{name}" for names in flags.by_row.values() for name in names)
             batch = Batch(
                 contract=contract,
@@ -127,12 +137,11 @@ class Batcher:
             next_seq=first + len(rows),
             dropped=dropped,
             notes=flagged,
-            clock=self._clock_state.tag,
-            held=held,
+            clock=clock,
         )
 
     def _columns(
-        self, contract: str, rows: Sequence[Reading]
+        self, contract: str, rows: Sequence[Reading], look: ClockLook
     ) -> tuple[dict[str, Sequence[object]], Flags]:
         about = WIRE_CONTRACTS[contract]
         columns: dict[str, Sequence[object]] = dict(columns_of(rows, about.columns))
@@ -142,7 +151,10 @@ class Batcher:
                 flags.add(row, name)
         if contract == GPS_PING.identifier:
             self._mask(columns)
-            self._check_clock(columns["observed_at"], flags)
+            if look.synchronised:
+                self._check_clock(columns["observed_at"], flags)
+        if "monotonic_ms" in columns:
+            columns["monotonic_ms"] = _monotonic(columns, flags, look)
         check_ranges(about, columns, flags)
         columns["flags"] = flags.column(len(rows))
         return columns, flags
@@ -159,6 +171,26 @@ class Batcher:
         for row, instant in enumerate(instants):
             if isinstance(instant, int) and abs(instant - now_ms) > CLOCK_TOLERANCE_MS:
                 flags.add(row, FLAG_CLOCK)
+
+
+def _monotonic(
+    columns: Mapping[str, Sequence[object]], flags: Flags, look: ClockLook
+) -> list[object]:
+    """Return the monotonic times that are needed later, and flag their readings.
+
+    Readings with a monotonic time took the other one from the gateway's clock.
+    """
+    kept: list[object] = [None] * len(columns["monotonic_ms"])
+    pairs = zip(columns["observed_at"], columns["monotonic_ms"], strict=True)
+    for row, (observed_at, monotonic_ms) in enumerate(pairs):
+        if not isinstance(observed_at, int) or not isinstance(monotonic_ms, int):
+            continue
+        if not look.dates(observed_at, monotonic_ms):
+            kept[row] = monotonic_ms
+            flags.add(row, FLAG_UNSYNCHRONISED)
+        elif look.in_step(monotonic_ms):
+            flags.add(row, FLAG_STEPPED)
+    return kept
 
 
 def _parts(rows: Sequence[Reading]) -> Iterator[Sequence[Reading]]:
