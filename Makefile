@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve secrets test lint format check contracts lock clean
+.PHONY: help demo airflow serve secrets test faults lint format check contracts lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
 
 test: $(VENV)/.dev ## Run all tests that this machine can run
 	$(BIN)/pytest -n auto --dist loadfile $(TEST_OPTIONS)
+
+faults: $(VENV)/.dev ## Break real gateways 1,100 times and account for every reading (20 minutes)
+	$(BIN)/python tests/trials/run.py $(FAULTS_OPTIONS)
 
 lint: $(VENV)/.dev ## Format check, lint, types, imports between components
 	$(BIN)/ruff format --check .

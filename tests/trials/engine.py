@@ -1,0 +1,174 @@
+"""One trial: a gateway at work, one fault, and a reckoning of every reading."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from trials import faults
+from trials.accounts import Account, account_of, filled_lake
+from trials.gateway_process import GatewayProcess
+from trials.senders import Device, instant_ms
+
+GATEWAY = "gw-t"
+RATE_PER_S = 200.0
+COMMIT_EVERY_S = 0.2
+MOST_ON_THE_WIRE = 64
+"""Readings that a device may have sent to a dying process: what is under way in a socket. A serial
+line has no memory; nobody can count what a dead gateway did not read."""
+
+_SETTINGS = """
+[gateway]
+name = "{name}"
+data_dir = "{data_dir}"
+time_zone = "UTC"
+commit_every_s = {commit_every_s}
+health_every_s = 1.0
+
+[forward]
+latency_s = 0.1
+
+[log]
+{log}
+
+[[source]]
+kind = "nmea"
+tcp = "127.0.0.1:{port}"
+provider = "trial"
+vehicle = "vehicle"
+vehicle_class = "taxi"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a gateway of a trial works.
+
+    Parameters
+    ----------
+    port
+        Of its device.
+    log
+        ``kafka://host:port``; None: the embedded log.
+    """
+
+    name: str
+    data_dir: Path
+    port: int
+    log: str | None = None
+
+
+def settings_text(site: Site) -> str:
+    """Return the settings of a trial's gateway."""
+    return _SETTINGS.format(
+        name=site.name,
+        data_dir=site.data_dir,
+        port=site.port,
+        commit_every_s=COMMIT_EVERY_S,
+        log="" if site.log is None else f'address = "{site.log}"',
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a trial found.
+
+    Parameters
+    ----------
+    fault, seed
+        Repeat it with these.
+    account
+        Every reading.
+    slowest_start_s
+        Of all starts. [s]
+    verdict
+        ``ok`` or what is wrong.
+    """
+
+    fault: str
+    seed: int
+    account: Account
+    slowest_start_s: float
+    verdict: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for a file of results."""
+        return {**asdict(self), "account": asdict(self.account)}
+
+
+def run_trial(fault: str, seed: int, *, folder: Path, shim: Path | None) -> Outcome:
+    """Run one trial and return what became of every reading.
+
+    Parameters
+    ----------
+    fault
+        One of `trials.faults.EMBEDDED`.
+    seed
+        Decides when and how.
+    folder
+        Empty; deleted afterwards if all is well.
+    shim
+        The preloaded library of power cuts.
+    """
+    random = Random(f"{fault}-{seed}")
+    data_dir = folder / "data"
+    data_dir.mkdir(parents=True)
+    small_disk = fault == "disk_full" and faults.mounted(data_dir)
+    try:
+        outcome = _run(fault, seed, folder=folder, shim=shim, random=random)
+    finally:
+        if small_disk:
+            faults.unmount(data_dir)
+    if outcome.verdict == "ok":
+        shutil.rmtree(folder)
+    return outcome
+
+
+def _run(fault: str, seed: int, *, folder: Path, shim: Path | None, random: Random) -> Outcome:
+    data_dir = folder / "data"
+    device = Device(RATE_PER_S)
+    site = Site(name=GATEWAY, data_dir=data_dir, port=device.port)
+    (folder / "gateway.toml").write_text(settings_text(site), encoding="utf-8")
+    gateway = GatewayProcess(folder)
+    scene = faults.Scene(gateway, data_dir, random, folder / "journal", folder / "clock", GATEWAY)
+    gateway.environment = faults.environment(fault, scene, shim)
+    device.start()
+    try:
+        gateway.start()
+        time.sleep(random.uniform(0.1, 1.5))
+        faults.EMBEDDED[fault](scene)
+        time.sleep(random.uniform(0.2, 0.6))
+    finally:
+        device.stop()
+        time.sleep(COMMIT_EVERY_S * 2)
+        gateway.stop()
+    given = [instant_ms(n) for n in range(device.n_sent)]
+    account = account_of(filled_lake(data_dir), GATEWAY, given)
+    slowest = max(gateway.start_times_s)
+    return Outcome(
+        fault=fault,
+        seed=seed,
+        account=account,
+        slowest_start_s=slowest,
+        verdict=verdict(fault, account, slowest),
+    )
+
+
+def verdict(fault: str, account: Account, slowest_start_s: float) -> str:
+    """Return ``ok``, or what is wrong with what a trial found."""
+    wrong = []
+    if account.duplicates:
+        wrong.append(f"{account.duplicates} duplicates")
+    if account.strangers:
+        wrong.append(f"{account.strangers} readings that nobody gave")
+    if slowest_start_s > 2.0:
+        wrong.append(f"a start took {slowest_start_s:.1f} s")
+    excused = account.unclean_at_most + (0 if fault == "none" else MOST_ON_THE_WIRE)
+    if account.lost > excused and account.book_difference <= 0:
+        wrong.append(f"{account.lost} readings lost, {excused} excused, the books see none")
+    if account.book_difference and fault not in faults.MAY_DAMAGE:
+        wrong.append(f"the books differ by {account.book_difference}")
+    return "; ".join(wrong) or "ok"
