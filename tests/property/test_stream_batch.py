@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import cramjam
 import orjson
@@ -72,6 +73,41 @@ def test_decode_gives_back_what_was_encoded(given_batch):
         assert [type(value) for value in back.columns[name]] == [type(value) for value in column]
 
 
+RECEIVER_VALUES = {
+    "lon_deg": st.integers(-1_800_000_000, 1_800_000_000).map(lambda k: k / 1e7)
+    | st.integers(-(180 * 6_000_000), 180 * 6_000_000).map(lambda k: round(k / 6e6, 8)),
+    "speed_kmh": st.integers(0, 200_000).map(lambda k: round(k / 1000 * 1.852, 4))
+    | st.integers(0, 8000).map(lambda k: round(k / 100 * 3.6, 4)),
+    "heading_deg": st.integers(0, 35_999).map(lambda k: k / 100) | st.just(-0.0),
+    "accuracy_m": st.floats(allow_nan=False, allow_infinity=False),
+    "occupied": st.booleans(),
+}
+
+
+@st.composite
+def fleets(draw) -> Batch:
+    """Some vehicles, many fixes each, values as receivers give them, some missing."""
+    n = draw(st.integers(2, 40))
+    columns = {"vehicle": draw(st.lists(st.sampled_from("abcdef"), min_size=n, max_size=n))}
+    for name, given_values in RECEIVER_VALUES.items():
+        values = draw(st.sampled_from([given_values, given_values | st.none()]))
+        columns[name] = draw(st.lists(values, min_size=n, max_size=n))
+    return Batch(contract="gps_ping/1", gateway="g", boot=1, seq=range(n), columns=columns)
+
+
+def exact(value: object) -> object:
+    return value.hex() if isinstance(value, float) else value
+
+
+@settings(max_examples=200)
+@given(fleets())
+def test_every_value_of_a_fleet_comes_back_to_the_last_bit_and_at_its_place(batch):
+    back = decode(encode(batch, WIRE_CONTRACTS["gps_ping/1"]))
+    for name, column in batch.columns.items():
+        found = back.columns.get(name, [None] * len(batch))
+        assert [*map(exact, found)] == [*map(exact, column)], name
+
+
 def zipped(body: object) -> bytes:
     return bytes(cramjam.zstd.compress(orjson.dumps(body), 3))
 
@@ -98,6 +134,14 @@ def test_any_json_gives_a_batch_or_a_contract_violation(body):
 
 COLUMN = (
     st.lists(JSON, max_size=3)
+    | st.fixed_dictionaries({"values": JSON | st.lists(JSON, max_size=3)})
+    | st.fixed_dictionaries(
+        {
+            "steps": JSON | st.lists(INT64, max_size=3),
+            "unit": JSON | st.lists(st.floats(allow_nan=False) | INT64, min_size=1, max_size=3),
+        },
+        optional={"missing": JSON | st.lists(st.integers(-1, 4), max_size=3)},
+    )
     | st.fixed_dictionaries({"delta": JSON | st.lists(INT64, max_size=3)})
     | st.fixed_dictionaries(
         {"words": JSON | st.lists(TEXT, max_size=3), "index": JSON | st.lists(INT64, max_size=3)}
@@ -115,6 +159,7 @@ COLUMN = (
             "gateway": TEXT | JSON,
             "boot": INT64 | JSON,
             "n": st.integers(-1, 4) | JSON,
+            "track": TEXT | JSON,
             "columns": st.dictionaries(st.just("seq") | TEXT, COLUMN, max_size=4) | JSON,
         },
     )
@@ -143,6 +188,10 @@ def good_body(**changes: object) -> dict[str, object]:
     return body | changes
 
 
+STEP = {"steps": [1], "unit": [1, 10]}
+WORDS = {"words": ["a", "b"], "index": [1, 0]}
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
@@ -165,6 +214,20 @@ def good_body(**changes: object) -> dict[str, object]:
         (good_body(columns={"seq": [0, 1], "x": {"words": "ab", "index": [0, 1]}}), "garbled"),
         (good_body(columns={"seq": [0, 1], "x": {"words": [{}], "index": [0, 0]}}), "garbled"),
         (good_body(columns={"seq": [0, 1], "x": None}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {"newer": [0, 1]}}), "upgrade"),
+        (good_body(columns={"seq": [0, 1], "x": {"steps": [1, 2], "unit": [1, 0]}}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {"steps": [1, 2], "unit": [1]}}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {"steps": [1, 2.5], "unit": [1, 1]}}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {**STEP, "missing": [2]}}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {**STEP, "missing": [0, 0]}}), "garbled"),
+        (good_body(columns={"seq": [0, 1], "x": {**STEP, "missing": [0, 1]}}), "x.* has 3 values"),
+        (good_body(track="x"), "track"),
+        (good_body(track=["seq"]), "track"),
+        (good_body(track="x", columns={"seq": [0, 1], "x": WORDS, "y": {"values": [1]}}), "has 1"),
+        (
+            good_body(track="x", columns={"seq": [0, 1], "x": {"words": ["a"], "index": [0]}}),
+            "track",
+        ),
         ([], "list"),
     ],
 )
@@ -175,6 +238,38 @@ def test_garbled_batch_is_refused_with_what_is_wrong(body, complaint):
 
 def test_good_body_is_a_good_batch():
     assert decode(zipped(good_body())).columns == {"lon_deg": [1.0, 2.0]}
+
+
+def test_columns_of_a_track_come_back_in_the_order_of_the_records():
+    columns = {
+        "seq": {"delta": [0, 1, 1, 1]},
+        "vehicle": {"words": ["a", "b"], "index": [0, 1, 1, 0]},
+        "lon_deg": {"steps": [1005, 1, 1], "unit": [1, 10], "missing": [2]},
+        "occupied": {"values": [True, False, None, None]},
+        "heading_deg": [1.0, 2.0, 3.0, 4.0],
+    }
+    back = decode(zipped(good_body(n=4, track="vehicle", columns=columns))).columns
+    assert list(back["vehicle"]) == ["a", "b", "b", "a"]
+    assert list(back["lon_deg"]) == [100.5, None, 100.7, 100.6]
+    assert list(back["occupied"]) == [True, None, None, False]
+    assert list(back["heading_deg"]) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_receivers_own_unit_is_found_and_takes_less_than_the_digits():
+    contract = WIRE_CONTRACTS["gps_ping/1"]
+    draw = random.Random(3)
+    knots = [draw.randrange(40_000) / 1000 for _ in range(2000)]
+
+    def size(column: list[float]) -> int:
+        batch = Batch(contract="gps_ping/1", gateway="g", boot=0, seq=range(2000),
+                      columns={"speed_kmh": column})  # fmt: skip
+        payload = encode(batch, contract)
+        assert decode(payload).columns["speed_kmh"] == column
+        return len(payload)
+
+    in_knots = size([round(speed * 1.852, 4) for speed in knots])
+    assert in_knots < 1.03 * size(knots)
+    assert in_knots < 0.75 * size([speed * 1.852 for speed in knots])
 
 
 def test_decompression_bomb_is_refused_without_unpacking_it():
