@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import orjson
 
@@ -30,6 +32,13 @@ OWN_CONTRACTS = frozenset({GATEWAY_HEALTH.identifier, GATEWAY_BOOKS.identifier})
 """What the gateway says about itself; nothing that a sensor read."""
 
 _CERTIFICATE_EVERY_S = 3600.0
+
+
+class Page(Protocol):
+    """Where the gateway's page is, or why it is not."""
+
+    address: str
+    fault: str
 
 
 class Observer:
@@ -73,7 +82,7 @@ class Observer:
         self.receipts = receipts
         self._commit_times = commit_times
         self._state_file = state_file
-        self.page = ""
+        self.page: Page | None = None
         self._started_s = clock.monotonic_s()
         self._lock = threading.Lock()
         self._certificate: tuple[float, Validity | None, str] | None = None
@@ -98,7 +107,7 @@ class Observer:
             "at": self._clock.now().isoformat(timespec="seconds"),
             "pid": os.getpid(),
             "boot": self.receipts.boot,
-            "page": self.page,
+            "page": "" if self.page is None else self.page.fault or self.page.address,
             **self.vitals(),
         }
 
@@ -119,11 +128,17 @@ class Observer:
             "certificate_expires_at": None if validity is None else to_ms(validity.expires_at),
         }
 
+    def looked_at(self) -> Snapshot:
+        """Return the gateway as it is now, and ask the lake as long as somebody looks."""
+        self.receipts.want()
+        return self.snapshot()
+
     def snapshot(self) -> Snapshot:
         """Return the gateway as it is now."""
         validity, fault = self._own_certificate()
         oldest_ms = self._outbox.oldest_created_at_ms()
         now = self._clock.now()
+        accounts, spooled = self._accounts()
         return Snapshot(
             gateway=self._settings.name,
             site=self._settings.site,
@@ -131,7 +146,8 @@ class Observer:
             seen_at=now,
             uptime_s=self._clock.monotonic_s() - self._started_s,
             sources=self._states.all(),
-            accounts=self._accounts(),
+            accounts=accounts,
+            spooled=spooled,
             sending=self._sending(),
             spooled_bytes=self._outbox.waiting_bytes,
             max_spooled_bytes=self._settings.bounds.max_bytes,
@@ -153,12 +169,18 @@ class Observer:
             receipts_error=self.receipts.error,
         )
 
-    def _accounts(self) -> dict[str, Account]:
+    def _accounts(self) -> tuple[dict[str, Account], dict[str, int]]:
+        """Return the books of this start, and what waits of every start."""
         accounts: dict[str, Account] = {}
+        spooled: Counter[str] = Counter()
         for stream in self._outbox.streams():
-            before = accounts.get(stream.contract, Account())
-            accounts[stream.contract] = before.plus(self._outbox.account(stream))
-        return accounts
+            if stream.contract in OWN_CONTRACTS:
+                continue
+            account = self._outbox.account(stream)
+            spooled[stream.contract] += account.spooled
+            if stream.boot == self.receipts.boot:
+                accounts[stream.contract] = account
+        return accounts, dict(spooled)
 
     def _clock_offset_s(self) -> float | None:
         return None

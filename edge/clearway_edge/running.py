@@ -12,7 +12,7 @@ from clearway_edge.agent import Agent
 from clearway_edge.clock_state import ClockState
 from clearway_edge.commit_times import CommitTimes
 from clearway_edge.forwarder import Forwarder
-from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.gateway_dir import GatewayDir, gateway_dir
 from clearway_edge.lake_receipts import LakeReceipts
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.observer import Observer
@@ -90,6 +90,7 @@ def run_gateway(
         stop_sending = threading.Event()
         sender = threading.Thread(target=forwarder.run, args=(stop_sending,), name="forwarder")
         sender.start()
+        _open_page(settings, folder, observer, clock=clock, stop=stop_sending)
         try:
             agent.run(stop)
             _send_last(outbox, forwarder)
@@ -98,6 +99,26 @@ def run_gateway(
             forwarder.wake()
             sender.join()
         outbox.close()
+
+
+def _open_page(
+    settings: GatewaySettings,
+    folder: GatewayDir,
+    observer: Observer,
+    *,
+    clock: Clock,
+    stop: threading.Event,
+) -> None:
+    """Start the page, if there is to be one; nobody waits for it at the end."""
+    if settings.page is None:
+        return
+    from clearway_edge.page_server import PageServer  # noqa: PLC0415 -- 3 MiB, only if wanted
+
+    page = PageServer(settings.page, folder.pin, look=observer.looked_at, clock=clock)
+    observer.page = page
+    receipts = observer.receipts
+    threading.Thread(target=page.run, args=(stop,), name="page", daemon=True).start()
+    threading.Thread(target=receipts.run, args=(stop,), name="receipts", daemon=True).start()
 
 
 def _sending(forwarder: Forwarder, outbox: Outbox) -> Sending:

@@ -35,12 +35,14 @@ class Snapshot:
 
     Parameters
     ----------
-    gateway, site, boot, version_at
+    gateway, site, boot, seen_at
         Device, place, this start of the agent, and when this was seen.
     uptime_s
         Since the agent started. [s]
     accounts
-        Books of this start and of what still waits from earlier ones, by contract.
+        Books of this start, by contract; what the gateway says about itself is left out.
+    spooled
+        Readings that wait, of all starts, by contract.
     oldest_spooled_age_s
         [s]
     receiver_distance_m
@@ -62,6 +64,7 @@ class Snapshot:
     uptime_s: float
     sources: Mapping[str, SourceState]
     accounts: Mapping[str, Account]
+    spooled: Mapping[str, int]
     sending: Sending
     spooled_bytes: int
     max_spooled_bytes: int
@@ -82,5 +85,5 @@ class Snapshot:
 
     @property
     def n_spooled(self) -> int:
-        """Records that wait."""
-        return sum(account.spooled for account in self.accounts.values())
+        """Readings that wait."""
+        return sum(self.spooled.values())
