@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-_QUERY = {
-    "read": "select coalesce(sum(value), 0) from count where kind = 'read'",
-    "delivered": "select coalesce(sum(value), 0) from count where kind = 'delivered'",
-    "spooled": "select coalesce(sum(n_records), 0) from batch",
-    "spooled_bytes": "select coalesce(sum(length(payload)), 0) from batch",
-    "unclean_stops": "select coalesce(max(value), 0) from state where name = 'unclean_stops'",
-    "outboxes_set_aside": "select coalesce(max(value), 0) from state where name = 'set_aside'",
-    "marked_running": "select coalesce(max(value), 0) from state where name = 'running'",
+from clearway_edge.ledger import PAST, Page
+from clearway_edge.outbox import OWN_REPORTS, Account
+from clearway_edge.outbox_file import read_pages
+from clearway_edge.sqlite_batches import SqliteBatches
+
+_STATES = {
+    "unclean_stops": "unclean_stops",
+    "outboxes_set_aside": "set_aside",
+    "marked_running": "running",
 }
 
 
@@ -25,22 +26,50 @@ def read_status(outbox: Path) -> Mapping[str, object]:
     Parameters
     ----------
     outbox
-        The outbox file; it is opened read-only.
+        The outbox file; it is opened read-only, and a gateway that writes it does not notice.
     """
     status: dict[str, object] = {"gateway": outbox.parent.name}
     try:
         with closing(sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)) as db:
-            for name, query in _QUERY.items():
-                status[name] = int(db.execute(query).fetchone()[0])
-            rows = db.execute(
-                "select name, sum(value) from count where kind = 'dropped' group by name"
-            )
-            status["dropped"] = {name: int(value) for name, value in rows}
-            oldest = db.execute("select min(created_at_ms) from batch").fetchone()[0]
+            pages = read_pages(db)
+            states = dict(db.execute("select name, value from state").fetchall())
+            oldest = SqliteBatches(db).oldest()
     except sqlite3.Error as error:
         status["error"] = f"{outbox} cannot be read: {error}"
         return status
-    status["oldest_spooled_age_s"] = (
-        None if oldest is None else max(0.0, round(time.time() - oldest / 1000, 1))
-    )
+    told = [page for page in pages if page.stream.contract not in OWN_REPORTS]
+    own = [page for page in pages if page.stream.contract in OWN_REPORTS]
+    account = _sum(told)
+    status |= {
+        "read": account.read,
+        "delivered": account.delivered,
+        "spooled": account.spooled,
+        "spooled_bytes": sum(page.spooled_bytes for page in pages),
+        **{shown: states.get(name, 0) for shown, name in _STATES.items()},
+        "dropped": dict(account.dropped),
+        "own_reports": _counts(_sum(own)),
+        "pages": sum(page.number != PAST for page in told),
+        "pages_that_wait": sum(page.spooled > 0 for page in told),
+        "oldest_spooled_age_s": (
+            None
+            if oldest is None
+            else max(0.0, round(time.time() - oldest.created_at_ms / 1000, 1))
+        ),
+    }
     return status
+
+
+def _sum(pages: Sequence[Page]) -> Account:
+    total = Account()
+    for page in pages:
+        total = total.plus(page.account)
+    return total
+
+
+def _counts(account: Account) -> dict[str, int]:
+    return {
+        "read": account.read,
+        "delivered": account.delivered,
+        "spooled": account.spooled,
+        "dropped": sum(account.dropped.values()),
+    }

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from clearway_core.clock import Clock, SystemClock, to_ms
-from clearway_core.errors import OutboxFull
-from clearway_edge.outbox import (
-    EVICTED_AGE,
-    EVICTED_SIZE,
-    Account,
-    Bounds,
-    Parcel,
-    Stream,
-    Waiting,
-    WhenFull,
-)
+from clearway_core.clock import Clock
+from clearway_edge.batch_store import Head, Row, counter_of, lane_start, lanes, priority_of
+from clearway_edge.ledger import Draft, Ledger
+from clearway_edge.ledger_outbox import LedgerOutbox, Tag, believed
+from clearway_edge.outbox import Bounds
 
 
-@dataclass(slots=True)
-class _Books:
-    read: int = 0
-    delivered: int = 0
-    next_seq: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
-
-
-class MemoryOutbox:
+class MemoryOutbox(LedgerOutbox):
     """Keep batches in memory: a crash or power cut loses what waits.
 
     Parameters
@@ -39,148 +20,97 @@ class MemoryOutbox:
     bounds
         How much may wait.
     clock
-        Tells the age of batches.
+        Tells the age of batches and the hour of pages.
+    tag
+        `ClockState.tag`.
     """
 
-    def __init__(self, bounds: Bounds | None = None, clock: Clock | None = None) -> None:
-        self._bounds = bounds or Bounds()
-        self._clock = clock or SystemClock()
-        self._lock = threading.RLock()
-        self._batches: dict[int, Waiting] = {}
-        self._books: defaultdict[Stream, _Books] = defaultdict(_Books)
-        self._next_id = 1
+    def __init__(
+        self, bounds: Bounds | None = None, clock: Clock | None = None, tag: Tag = believed
+    ) -> None:
+        super().__init__(MemoryBatches(), Ledger(), bounds=bounds, clock=clock, tag=tag)
 
-    @property
-    def unclean_stops(self) -> int:
-        """Return 0: memory does not remember."""
+
+class MemoryBatches:
+    """Rows in a dictionary."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Row] = {}
+        self._notes: dict[str, bytes] = {}
+
+    @contextmanager
+    def changing(self, draft: Draft) -> Iterator[None]:  # noqa: ARG002 -- pages are in the ledger
+        """Undo what was done inside if it fails."""
+        rows, notes = dict(self._rows), dict(self._notes)
+        try:
+            yield
+        except BaseException:
+            self._rows, self._notes = rows, notes
+            raise
+
+    def lazily(self) -> AbstractContextManager[None]:
+        """Do nothing: a power cut takes it all."""
+        return nullcontext()
+
+    def last_counter(self) -> int:
+        """Return 0: it begins empty."""
         return 0
 
-    @property
-    def set_aside(self) -> int:
-        """Return 0: there is no file that could be damaged."""
+    def insert(self, row: Row) -> None:
+        """Add a row."""
+        self._rows[row.id] = row
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Delete rows."""
+        for number in ids:
+            self._rows.pop(number, None)
+
+    def heads(self, ids: Sequence[int]) -> list[Head]:
+        """Return those rows of the given ones that exist."""
+        return [self._rows[number].head for number in sorted(set(ids)) if number in self._rows]
+
+    def in_order(self, priority: int) -> Iterator[Head]:
+        """Return all rows of a priority, oldest first."""
+        mine = [row for row in self._rows.values() if priority_of(row.id) == priority]
+        return (row.head for row in sorted(mine, key=_put_order))
+
+    def ready(self, limit: int, skip_clock: str | None) -> list[Row]:
+        """Return rows that are not held, by priority and age."""
+        found = [
+            row
+            for row in self._rows.values()
+            if not _is_held(row) and (row.clock is None or row.clock != skip_clock)
+        ]
+        return sorted(found, key=lambda row: (priority_of(row.id), _put_order(row)))[:limit]
+
+    def held(self) -> list[Row]:
+        """Return rows that are held, oldest first."""
+        return sorted(filter(_is_held, self._rows.values()), key=_put_order)
+
+    def oldest(self) -> Head | None:
+        """Return the row that was put first, or None."""
+        return min(self._rows.values(), key=_put_order).head if self._rows else None
+
+    def too_large_by(self, n_bytes: int, bound: int) -> int:  # noqa: ARG002 -- as on disk
+        """Return 0: there is no file."""
         return 0
 
-    @property
-    def folder(self) -> Path | None:
-        """Return None: nothing is on disk."""
-        return None
+    def note(self, name: str) -> bytes | None:
+        """Return what is kept under a name."""
+        return self._notes.get(name)
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Payload bytes that wait [B]."""
-        with self._lock:
-            return sum(len(batch.payload) for batch in self._batches.values())
+    def set_note(self, name: str, value: bytes | None) -> None:
+        """Keep something under a name."""
+        if value is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = value
 
-    def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put, or None if none waits [ms since 1970]."""
-        with self._lock:
-            return min((batch.created_at_ms for batch in self._batches.values()), default=None)
 
-    def put(self, *parcels: Parcel) -> None:
-        """Keep batches and their counts."""
-        with self._lock:
-            self._make_room(sum(len(parcel.payload) for parcel in parcels))
-            for parcel in parcels:
-                self._put(parcel)
+def _put_order(row: Row) -> int:
+    return counter_of(row.id)
 
-    def _put(self, parcel: Parcel) -> None:
-        if parcel.payload:
-            self._batches[self._next_id] = Waiting(
-                id=self._next_id,
-                stream=parcel.stream,
-                n_records=parcel.n_records,
-                created_at_ms=to_ms(self._clock.now()),
-                payload=parcel.payload,
-            )
-            self._next_id += 1
-        books = self._books[parcel.stream]
-        books.read += parcel.n_read
-        books.next_seq = max(books.next_seq, parcel.next_seq)
-        books.dropped.update(parcel.dropped)
-        books.notes.update(parcel.notes)
 
-    def waiting(self, limit: int) -> Sequence[Waiting]:
-        """Return the oldest batches, at most `limit`."""
-        with self._lock:
-            return list(self._batches.values())[:limit]
-
-    def accept(self, ids: Sequence[int]) -> None:
-        """Count batches as delivered and forget them."""
-        with self._lock:
-            for batch in self._take(ids):
-                self._books[batch.stream].delivered += batch.n_records
-
-    def reject(self, ids: Sequence[int], reason: str) -> None:
-        """Count batches as dropped for good and forget them."""
-        with self._lock:
-            for batch in self._take(ids):
-                self._books[batch.stream].dropped[reason] += batch.n_records
-
-    def settle(self, batch: int, *, n_dropped: int, reason: str) -> None:
-        """Forget a batch of which some records were dropped and the others delivered."""
-        with self._lock:
-            for found in self._take([batch]):
-                books = self._books[found.stream]
-                books.delivered += found.n_records - n_dropped
-                if n_dropped:
-                    books.dropped[reason] += n_dropped
-
-    def account(self, stream: Stream) -> Account:
-        """Return the books of one stream."""
-        with self._lock:
-            books = self._books.get(stream, _Books())
-            waiting = [b.n_records for b in self._batches.values() if b.stream == stream]
-            return Account(
-                read=books.read,
-                delivered=books.delivered,
-                spooled=sum(waiting),
-                dropped=dict(books.dropped),
-                notes=dict(books.notes),
-            )
-
-    def streams(self) -> list[Stream]:
-        """Return every stream that has books here."""
-        with self._lock:
-            return list(self._books)
-
-    def next_seq(self, stream: Stream) -> int:
-        """Return the first number that a stream has not given yet."""
-        with self._lock:
-            return self._books.get(stream, _Books()).next_seq
-
-    def forget(self, stream: Stream) -> None:
-        """Close the books of a stream, if nothing of it waits any more."""
-        with self._lock:
-            if not any(batch.stream == stream for batch in self._batches.values()):
-                self._books.pop(stream, None)
-
-    def expire(self) -> int:
-        """Drop batches that are older than the bound; return how many records."""
-        if self._bounds.max_age_s is None:
-            return 0
-        with self._lock:
-            oldest_ms = to_ms(self._clock.now()) - round(self._bounds.max_age_s * 1000)
-            old = [b for b in self._batches.values() if b.created_at_ms < oldest_ms]
-            self.reject([batch.id for batch in old], EVICTED_AGE)
-            return sum(batch.n_records for batch in old)
-
-    def close(self) -> None:
-        """Do nothing: what waits is gone with the process."""
-
-    def _take(self, ids: Sequence[int]) -> list[Waiting]:
-        return [batch for number in ids if (batch := self._batches.pop(number, None)) is not None]
-
-    def _make_room(self, size: int) -> None:
-        over = self.waiting_bytes + size - self._bounds.max_bytes
-        if over <= 0 or size == 0:
-            return
-        if self._bounds.when_full is WhenFull.REFUSE or size > self._bounds.max_bytes:
-            message = (
-                f"the outbox in memory may hold {self._bounds.max_bytes} bytes: "
-                "bring the log back, or raise outbox.max_bytes"
-            )
-            raise OutboxFull(message)
-        while over > 0 and self._batches:
-            oldest = next(iter(self._batches.values()))
-            over -= len(oldest.payload)
-            self.reject([oldest.id], EVICTED_SIZE)
+def _is_held(row: Row) -> bool:
+    priority = priority_of(row.id)
+    return row.id >= lane_start(priority, lanes(held=True)[0])

@@ -14,11 +14,33 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from clearway_core.contracts.wire import (
+    AIR_READING,
+    GATEWAY_BOOKS,
+    GATEWAY_HEALTH,
+    GPS_PING,
+)
+
 EVICTED_SIZE = "outbox_full"
 EVICTED_AGE = "outbox_too_old"
 DAMAGED = "outbox_damaged"
 MESSAGE_TOO_LARGE = "message_too_large"
 """Reasons by which a batch is dropped after it was spooled."""
+
+OWN_REPORTS = frozenset({GATEWAY_HEALTH.identifier, GATEWAY_BOOKS.identifier})
+"""What a gateway says of itself: counted, but not told by its books, which would never end."""
+
+PRIORITIES = {
+    **dict.fromkeys(OWN_REPORTS, 0),
+    AIR_READING.identifier: 1,
+    GPS_PING.identifier: 2,
+}
+LOWEST_PRIORITY = 2
+"""What is sent first and dropped last: without health and books nobody knows that something is
+wrong; an air sensor gives one reading a minute, a receiver sixty fixes."""
+
+EXCHANGE_NOTE = "exchange"
+"""Name of the note that an exchange keeps."""
 
 
 class WhenFull(StrEnum):
@@ -85,6 +107,13 @@ class Parcel:
         synchronised, else None.
     held
         Whether it waits for trip ends to be cut before it may be sent.
+    from_devices
+        Whether it was read from devices that do not wait to be told, such as a serial line: what
+        they gave since the last commit is lost in a crash.
+    page
+        `Waiting.page` of the batch that its records were in; for parcels of an exchange only.
+    tells
+        Pages that it tells about: `PageAccount.id` -> `PageAccount.revision`.
     """
 
     stream: Stream
@@ -96,23 +125,36 @@ class Parcel:
     notes: Mapping[str, int] = field(default_factory=dict)
     clock: str | None = None
     held: bool = False
+    from_devices: bool = False
+    page: int | None = None
+    tells: Mapping[int, int] = field(default_factory=dict)
 
     def also_dropped(self, more: Mapping[str, int]) -> Parcel:
         """Return the parcel with further records that were read and given up."""
         return replace(
-            self, n_read=self.n_read + sum(more.values()), dropped=_sum(self.dropped, more)
+            self, n_read=self.n_read + sum(more.values()), dropped=sum_of(self.dropped, more)
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A batch that waits."""
+    """A batch that waits.
+
+    Parameters
+    ----------
+    clock
+        As in `Parcel`.
+    page
+        Page that its records are counted on.
+    """
 
     id: int
     stream: Stream
     n_records: int
     created_at_ms: int
     payload: bytes
+    clock: str | None = None
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +181,51 @@ class Account:
             read=self.read + other.read,
             delivered=self.delivered + other.delivered,
             spooled=self.spooled + other.spooled,
-            dropped=_sum(self.dropped, other.dropped),
-            notes=_sum(self.notes, other.notes),
+            dropped=sum_of(self.dropped, other.dropped),
+            notes=sum_of(self.notes, other.notes),
         )
 
 
-def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAccount:
+    """The books of one stream and hour.
+
+    Parameters
+    ----------
+    id
+        Of the outbox; for `Parcel.tells`.
+    revision
+        Grows with each change.
+    number
+        Page within contract and boot, from 0.
+    hour_start_ms
+        Hour by the gateway's clock. [ms since 1970]
+    seq_first, seq_next
+        Its record numbers are in [seq_first, seq_next); pages never overlap.
+    n_unclean_stops, n_unclean_at_most
+        Crashes while it was open, and the records from devices that they can have cost.
+    closed
+        Whether the hour is over and nothing of it waits.
+    changed
+        Whether it says something that no parcel in the outbox or the log says yet.
+    """
+
+    id: int
+    revision: int
+    stream: Stream
+    number: int
+    hour_start_ms: int
+    seq_first: int
+    seq_next: int
+    account: Account
+    n_unclean_stops: int
+    n_unclean_at_most: int
+    closed: bool
+    changed: bool
+
+
+def sum_of(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by name, added up."""
     total = Counter(left)
     total.update(right)
     return dict(sorted(total.items()))
@@ -187,8 +268,55 @@ class Outbox(Protocol):
         """
         ...
 
-    def waiting(self, limit: int) -> Sequence[Waiting]:
-        """Return the oldest batches, at most `limit`; damaged ones are set aside and counted."""
+    def waiting(self, limit: int, *, skip_clock: str | None = None) -> Sequence[Waiting]:
+        """Return batches that may be sent, by priority and age; damaged ones are counted.
+
+        Parameters
+        ----------
+        limit
+            Batches, at most; fewer are returned if they are large.
+        skip_clock
+            Batches with this `Parcel.clock` stay.
+        """
+        ...
+
+    def held(self) -> Sequence[Waiting]:
+        """Return the batches that wait for an exchange, oldest first."""
+        ...
+
+    def exchange(
+        self,
+        ids: Sequence[int],
+        *parcels: Parcel,
+        dropped: Mapping[Stream, Mapping[str, int]] | None = None,
+        note: bytes | None = None,
+    ) -> bool:
+        """Replace batches by parcels of the same records, all of it or nothing.
+
+        Parameters
+        ----------
+        ids
+            Batches that go.
+        parcels
+            What takes their place, with `Parcel.page`; their `n_read` is not counted again.
+        dropped
+            Records that were in the batches and are in no parcel.
+        note
+            Kept under `EXCHANGE_NOTE`.
+
+        Returns
+        -------
+        bool
+            False if one of the batches is gone (evicted meanwhile): nothing was done.
+        """
+        ...
+
+    def note(self, name: str) -> bytes | None:
+        """Return what is kept under a name, or None."""
+        ...
+
+    def set_note(self, name: str, value: bytes | None) -> None:
+        """Keep a small thing under a name; None forgets it."""
         ...
 
     def accept(self, ids: Sequence[int]) -> None:
@@ -207,6 +335,25 @@ class Outbox(Protocol):
         """Return the books of one stream."""
         ...
 
+    def pages(self) -> Sequence[PageAccount]:
+        """Return the pages of all streams but the gateway's own reports, oldest first.
+
+        A page that is closed leaves once a parcel that tells so was delivered.
+        """
+        ...
+
+    def set_hours(self, tag: str, base_ms: int) -> None:
+        """Correct the hours of pages that were opened while the clock could not be believed.
+
+        Parameters
+        ----------
+        tag
+            Start of the machine, as in `clearway_edge.clock_state.ClockState`.
+        base_ms
+            Wall time minus monotonic time of that start. [ms]
+        """
+        ...
+
     def streams(self) -> Sequence[Stream]:
         """Return every stream that has books here."""
         ...
@@ -216,7 +363,7 @@ class Outbox(Protocol):
         ...
 
     def forget(self, stream: Stream) -> None:
-        """Close the books of a stream, if nothing of it waits any more."""
+        """Close the books of a stream, told or not, if nothing of it waits any more."""
         ...
 
     def expire(self) -> int:

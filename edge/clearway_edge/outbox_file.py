@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from clearway_core.errors import SourceUnavailable
+from clearway_edge.ledger import Page
 from clearway_edge.outbox import Bounds
 
 log = logging.getLogger(__name__)
@@ -15,17 +16,15 @@ log = logging.getLogger(__name__)
 SET_ASIDE = "set_aside"
 """Name of the state that counts damaged files."""
 
+_VERSION = 2
 _SCHEMA = """
 create table if not exists batch (
-  id integer primary key autoincrement, contract text not null, boot integer not null,
-  run integer not null, n_records integer not null, created_at_ms integer not null,
-  digest blob not null, payload blob not null
+  id integer primary key, page integer not null, n_records integer not null,
+  created_at_ms integer not null, clock text, digest blob not null, payload blob not null
 ) strict;
-create table if not exists count (
-  contract text not null, boot integer not null, run integer not null,
-  kind text not null, name text not null, value integer not null,
-  primary key (contract, boot, run, kind, name)
-) strict, without rowid;
+create index if not exists batch_clock on batch (clock, id) where clock is not null;
+create table if not exists page (id integer primary key, body blob not null) strict;
+create table if not exists note (name text primary key, value blob not null) strict, without rowid;
 create table if not exists state (name text primary key, value integer not null) strict;
 """
 _BUSY_TIMEOUT_S = 10.0
@@ -81,10 +80,14 @@ def _connect(file: Path, bounds: Bounds) -> sqlite3.Connection:
         pages = (bounds.max_bytes * 5 // 4 + _OVERHEAD_BYTES) // _PAGE_BYTES
         db.execute(f"pragma max_page_count={pages}")
         db.executescript(_SCHEMA)
-        if db.execute("pragma quick_check(1)").fetchone()[0] != "ok":
-            message = "quick_check found damage"
-            raise sqlite3.DatabaseError(message)
+        read_pages(db)
     except sqlite3.Error:
         db.close()
         raise
     return db
+
+
+def read_pages(db: sqlite3.Connection) -> list[Page]:
+    """Return the pages of an outbox whose bytes have not changed."""
+    rows = db.execute("select body from page order by id").fetchall()
+    return [page for (body,) in rows if (page := Page.from_bytes(body)) is not None]

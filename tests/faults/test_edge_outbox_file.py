@@ -41,7 +41,10 @@ def test_changed_batch_is_dropped_as_damaged_and_the_others_go_on(tmp_path):
     box.put(parcel(b"b" * 1000))
     box.close()
     with sqlite3.connect(tmp_path / "outbox.sqlite") as db:
-        db.execute("update batch set payload = ? where id = 1", (b"a" * 999 + b"z",))
+        db.execute(
+            "update batch set payload = ? where id = (select min(id) from batch)",
+            (b"a" * 999 + b"z",),
+        )
     db.close()
     after = open_box(tmp_path)
     assert [batch.payload[:1] for batch in after.waiting(5)] == [b"b"]

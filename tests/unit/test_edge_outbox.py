@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
+    EXCHANGE_NOTE,
     Bounds,
     Parcel,
     Stream,
@@ -182,3 +184,81 @@ def test_next_seq_never_goes_back(make):
     box.put(parcel(next_seq=4))
     assert box.next_seq(STREAM) == 10
     assert box.next_seq(Stream(contract="air_reading/1", boot=7, run=7)) == 0
+
+
+AIR = Stream(contract="air_reading/1", boot=7, run=7)
+HEALTH = Stream(contract="gateway_health/1", boot=7, run=7)
+
+
+def tagged(payload, n=10, **more):
+    return replace(parcel(payload, n), **more)
+
+
+def test_health_goes_first_then_air_then_gps_each_oldest_first(make):
+    box = make()
+    for payload, stream in ((b"g1", STREAM), (b"a1", AIR), (b"g2", STREAM), (b"h1", HEALTH),
+                            (b"a2", AIR)):  # fmt: skip
+        box.put(parcel(payload, stream=stream))
+    assert [batch.payload for batch in box.waiting(9)] == [b"h1", b"a1", b"a2", b"g1", b"g2"]
+    assert [batch.payload for batch in box.waiting(2)] == [b"h1", b"a1"]
+
+
+def test_batches_of_the_clock_that_is_not_known_yet_stay(make):
+    box = make()
+    box.put(tagged(b"old", clock="start-1"))
+    box.put(parcel(b"plain"))
+    box.put(tagged(b"new", clock="start-2"))
+    box.put(parcel(b"later"))
+    found = box.waiting(9, skip_clock="start-2")
+    assert [(batch.payload, batch.clock) for batch in found] == [
+        (b"old", "start-1"), (b"plain", None), (b"later", None),
+    ]  # fmt: skip
+    assert [batch.payload for batch in box.waiting(9)] == [b"old", b"plain", b"new", b"later"]
+
+
+def test_held_batches_are_not_sent_until_they_are_exchanged(make):
+    box = make()
+    box.put(tagged(b"private", 10, held=True), parcel(b"taxi", 10, next_seq=20))
+    assert [batch.payload for batch in box.waiting(9)] == [b"taxi"]
+    [batch] = box.held()
+    ready = tagged(b"cut", 6, page=batch.page)
+    rest = tagged(b"rest", 1, page=batch.page, held=True)
+    done = box.exchange(
+        [batch.id], ready, rest, dropped={STREAM: {"trip_end": 3}}, note=b"half a trip"
+    )
+    assert done
+    assert [batch.payload for batch in box.waiting(9)] == [b"taxi", b"cut"]
+    assert [batch.payload for batch in box.held()] == [b"rest"]
+    assert box.note(EXCHANGE_NOTE) == b"half a trip"
+    account = box.account(STREAM)
+    assert (account.read, account.spooled, account.dropped) == (20, 17, {"trip_end": 3})
+    assert account.missing == 0
+
+
+def test_exchange_of_a_batch_that_is_gone_changes_nothing(make):
+    box = make()
+    box.put(tagged(b"one", held=True), tagged(b"two", held=True, next_seq=20))
+    first, second = box.held()
+    box.reject([second.id], EVICTED_SIZE)
+    assert not box.exchange([first.id, second.id], dropped={STREAM: {"trip_end": 20}}, note=b"x")
+    assert [batch.payload for batch in box.held()] == [b"one"]
+    assert box.note(EXCHANGE_NOTE) is None
+    assert box.account(STREAM).dropped == {EVICTED_SIZE: 10}
+
+
+def test_exchange_that_forgets_records_is_refused(make):
+    box = make()
+    box.put(tagged(b"one", held=True))
+    with pytest.raises(ValueError, match="unaccounted"):
+        box.exchange([box.held()[0].id], dropped={STREAM: {"trip_end": 9}})
+    assert [batch.payload for batch in box.held()] == [b"one"]
+    assert box.account(STREAM).missing == 0
+
+
+def test_notes_are_kept_and_forgotten(make):
+    box = make()
+    box.set_note("trips", b"1")
+    box.set_note("trips", b"2")
+    assert box.note("trips") == b"2"
+    box.set_note("trips", None)
+    assert box.note("trips") is None
