@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, compress, repeat
 
 import numpy as np
@@ -14,6 +14,7 @@ import polars as pl
 from clearway_core.contracts.field import Contract, DataType, broken_rule
 from clearway_core.contracts.raw_tables import N_VEHICLE_BUCKETS
 from clearway_core.stream.log import StoredMessage
+from clearway_ingest import derived_times
 from clearway_ingest.decode import Records
 from clearway_ingest.rules import Judged, judge
 
@@ -73,6 +74,9 @@ def sort_out(contract: Contract, portions: Sequence[Portion]) -> Sorted:
     """
     columns = {name: _gather(portions, name) for name in contract.columns}
     judged = judge(contract, columns, sum(map(len, portions)))
+    raw = _raw_times(contract, portions)
+    if raw is not None:
+        judged = _with_undated(judged, raw)
     provenance = _provenance(portions)
     unknown = _unknown(portions)
     broken = judged.any_broken()
@@ -80,9 +84,12 @@ def sort_out(contract: Contract, portions: Sequence[Portion]) -> Sorted:
         strange = pl.Series([bool(names) for names in unknown], dtype=pl.Boolean)
         broken = strange if broken is None else broken | strange
     rows = pl.DataFrame(list(judged.columns.values())).hstack(provenance)
+    if raw is not None:
+        rows = rows.with_columns((raw * 1000).cast(pl.Datetime("us", "UTC")))
     if broken is None:
         return Sorted(_finish(contract, rows), _quarantine(contract, [], provenance.clear()))
-    described = _describe(contract, columns, unknown, judged, broken)
+    shown = columns if raw is None else {**columns, derived_times.RAW: raw.to_list()}
+    described = _describe(contract, shown, unknown, judged, broken)
     return Sorted(
         _finish(contract, rows.filter(~broken)),
         _quarantine(contract, described, provenance.filter(broken)),
@@ -95,6 +102,18 @@ def _gather(portions: Sequence[Portion], name: str) -> list[object]:
             portion.records.columns.get(name) or repeat(None, len(portion)) for portion in portions
         )
     )
+
+
+def _raw_times(contract: Contract, portions: Sequence[Portion]) -> pl.Series | None:
+    """Return what the gateways' clocks said where an instant was derived [ms since 1970]."""
+    if derived_times.MONOTONIC not in contract.columns:
+        return None
+    return pl.Series(derived_times.RAW, _gather(portions, derived_times.RAW), dtype=pl.Int64)
+
+
+def _with_undated(judged: Judged, raw: pl.Series) -> Judged:
+    found = derived_times.undated(judged.columns[derived_times.MONOTONIC], raw)
+    return judged if found is None else replace(judged, broken=[*judged.broken, found])
 
 
 def _unknown(portions: Sequence[Portion]) -> Sequence[tuple[str, ...]]:
@@ -173,16 +192,17 @@ def _describe(
 ) -> list[tuple[str, str, str]]:
     """Return first rule, all rules and the row itself as JSON, for each broken row."""
     at = broken.to_list()
+    shown_columns = (*contract.columns, *columns.keys() - set(contract.columns))
     names = [name for name, _ in judged.broken]
     masks = [mask.filter(broken).to_list() for _, mask in judged.broken]
     verdicts: Iterable[tuple[bool, ...]] = zip(*masks, strict=True) if masks else repeat(())
-    rows = zip(*(compress(columns[name], at) for name in contract.columns), strict=True)
+    rows = zip(*(compress(columns[name], at) for name in shown_columns), strict=True)
     strange = compress(unknown, at) if unknown else repeat(())
     described = []
     for row, verdict, extra in zip(rows, verdicts, strange, strict=False):
         strangers = shown_names(contract, extra)
         rules = [*compress(names, verdict), *(f"{name}_unknown" for name in strangers)]
-        shown = shown_row(contract, dict(zip(contract.columns, row, strict=True)), strangers)
+        shown = shown_row(contract, dict(zip(shown_columns, row, strict=True)), strangers)
         described.append((rules[0], " ".join(rules), shown))
     return described
 
@@ -206,6 +226,8 @@ def shown_row(contract: Contract, record: Mapping[str, object], unknown: Sequenc
             and broken_rule(field, value) is not None
         )
         shown[field.name] = MASKED if hide else _plain(value)
+    if record.get(derived_times.RAW) is not None:
+        shown[derived_times.RAW] = record[derived_times.RAW]
     shown.update(dict.fromkeys(unknown, MASKED))
     return orjson.dumps(shown).decode()
 

@@ -43,6 +43,7 @@ _WITHHELD_DETAIL: Mapping[str, str] = {
     Undecodable.NEWER: "the contract is newer than this version of Clearway: upgrade, then replay",
     Undecodable.MISMATCH: "the contract does not belong to the topic",
     Undecodable.IDENTITY: "gateway, boot or seq are missing or out of range",
+    Undecodable.CLOCK: "the clock header is neither milliseconds nor unknown",
 }
 
 

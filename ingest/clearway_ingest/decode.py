@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -14,7 +14,13 @@ from clearway_core.contracts.field import Contract, DataType
 from clearway_core.contracts.wire import TOPICS, WIRE_CONTRACTS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream import batch
-from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER, StoredMessage
+from clearway_core.stream.log import (
+    CLOCK_HEADER,
+    CONTENT_TYPE_HEADER,
+    CONTRACT_HEADER,
+    StoredMessage,
+)
+from clearway_ingest import derived_times
 
 _LARGEST = 2**63 - 1
 """Delta Lake has no larger whole number."""
@@ -38,7 +44,8 @@ class Records:
     seq
         Number of each record; its place in the message without identity.
     columns
-        Values by field name as they came, not yet checked.
+        Values by field name as they came, not yet checked. Where the gateway's clock was not
+        synchronised, ``observed_at`` is derived and ``raw_observed_at`` has what came.
     unknown
         Names that the contract does not know, per record; empty if there are none at all.
     has_identity
@@ -75,6 +82,7 @@ class Undecodable:
     NEWER = "newer_contract"
     MISMATCH = "contract_mismatch"
     IDENTITY = "bad_identity"
+    CLOCK = "bad_clock_header"
 
     cause: str
     detail: str
@@ -87,7 +95,11 @@ def decode(message: StoredMessage) -> Records | Undecodable:
         return contract
     content_type = message.headers.get(CONTENT_TYPE_HEADER, "").partition(";")[0].strip().lower()
     if content_type == batch.CONTENT_TYPE:
-        return _columnar(message.value, contract)
+        records = _columnar(message.value, contract)
+        clock = message.headers.get(CLOCK_HEADER)
+        if clock is None or isinstance(records, Undecodable):
+            return records
+        return _dated(records, clock)
     if content_type == batch.RECORD_CONTENT_TYPE:
         return _third_party(message.value, contract)
     detail = (
@@ -143,6 +155,16 @@ def _columnar(payload: bytes, contract: Contract) -> Records | Undecodable:
         unknown=[unknown] * len(decoded) if unknown else (),
         has_identity=True,
     )
+
+
+def _dated(records: Records, clock: str) -> Records | Undecodable:
+    try:
+        base_ms = derived_times.base_of(clock)
+    except ValueError as error:
+        detail = f"header {CLOCK_HEADER}: {error}: correct the sender, then replay"
+        return Undecodable(Undecodable.CLOCK, detail)
+    columns = derived_times.derived(records.contract, records.columns, base_ms)
+    return replace(records, columns=columns)
 
 
 def _third_party(payload: bytes, contract: Contract) -> Records | Undecodable:
