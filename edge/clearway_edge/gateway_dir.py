@@ -48,6 +48,11 @@ class GatewayDir:
         return self.root / "page.pin"
 
     @property
+    def sources(self) -> Path:
+        """What sources must know after a restart."""
+        return self.root / "sources"
+
+    @property
     def sorting(self) -> Path:
         """Scratch file of a replay in the order of time."""
         return self.root / "sorting.sqlite"

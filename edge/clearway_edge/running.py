@@ -58,7 +58,13 @@ def run_gateway(
             else SqliteOutbox(folder.outbox, settings.bounds, clock)
         )
         forwarder = Forwarder(outbox, open_log, gateway=settings.name)
-        tools = Tools(clock=clock, time_zone=settings.time_zone, folder=settings.file.parent)
+        tools = Tools(
+            clock=clock,
+            time_zone=settings.time_zone,
+            folder=settings.file.parent,
+            gateway=settings.name,
+            state_dir=None if settings.in_memory else folder.sources,
+        )
         clock_state = ClockState(clock, settings.synchronised_file)
         states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
         commit_times = CommitTimes()

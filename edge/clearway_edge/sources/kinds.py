@@ -14,6 +14,7 @@ from clearway_core.settings import Section
 from clearway_edge.sources.source import Source
 
 KINDS: Mapping[str, str] = {
+    "http_push": "clearway_edge.sources.http_push",
     "nmea": "clearway_edge.sources.nmea",
     "pms5003": "clearway_edge.sources.pms5003",
 }
@@ -33,11 +34,17 @@ class Tools:
         The city's.
     folder
         The settings file's folder: relative paths of a source's settings start there.
+    gateway
+        The gateway's name.
+    state_dir
+        Where a source may keep what it must know after a restart; None: nowhere.
     """
 
     clock: Clock
     time_zone: ZoneInfo
     folder: Path
+    gateway: str = "gateway"
+    state_dir: Path | None = None
 
 
 class Kind(Protocol):
