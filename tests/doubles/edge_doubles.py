@@ -111,10 +111,14 @@ class Bytes:
 
     def __init__(self, data: bytes, piece: int = 7) -> None:
         self._pieces = [data[i : i + piece] for i in range(0, len(data), piece)]
+        self.sent: list[bytes] = []
         self.closed = False
 
     def receive(self, timeout_s: float) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
 
     def close(self) -> None:
         self.closed = True

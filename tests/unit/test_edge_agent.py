@@ -259,7 +259,7 @@ def test_all_faults_of_settings_are_told_at_once(tmp_path):
         '[outbox]\nkind = "tape"\n'
         '[[source]]\nkind = "nmea"\nserial = "/dev/x"\ntcp = "nowhere"\n'
         'provider = "F"\nvehicle = ""\n'
-        '[[source]]\nkind = "pms5003"\nname = "nmea"\nserial = "/dev/y"\n'
+        '[[source]]\nkind = "pmsx003"\nname = "nmea"\nserial = "/dev/y"\n'
         'sensor = "s"\nlon_deg = 200\n'
     )
     with pytest.raises(SettingsError) as caught:

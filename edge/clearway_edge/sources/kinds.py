@@ -15,8 +15,11 @@ from clearway_edge.sources.source import Source
 
 KINDS: Mapping[str, str] = {
     "http_push": "clearway_edge.sources.http_push",
+    "gpsd": "clearway_edge.sources.gpsd",
     "nmea": "clearway_edge.sources.nmea",
-    "pms5003": "clearway_edge.sources.pms5003",
+    "pmsx003": "clearway_edge.sources.pmsx003",
+    "sds011": "clearway_edge.sources.sds011",
+    "sps30": "clearway_edge.sources.sps30",
 }
 """Kind as settings name it, and the module that knows it; loaded when it is used, so that a small
 gateway carries only what it needs. Each has a sample in `samples/KIND.toml`."""

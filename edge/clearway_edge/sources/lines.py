@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    import serial
 
 from clearway_core.errors import MissingDependency, SourceUnavailable
 from clearway_core.settings import Section
@@ -14,6 +18,23 @@ from clearway_edge.sources.source import Line
 _READ_BYTES = 4096
 _LINES = ("serial", "tcp", "file")
 _MAX_PORT = 65_535
+_WRITE_TIMEOUT_S = 2.0
+_CONNECT_TIMEOUT_S = 5.0
+
+_KEEP_ALIVE_S = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""A server whose cable was pulled says nothing: after a minute the system notices. [s, s, 1]"""
+
+_FORBIDDEN = "this user may not open it. Add the user to the group 'dialout', log in again."
+_IN_USE = "another process uses it. Stop that one: two readers would tear each other's bytes apart."
+_CURES = {
+    errno.ENOENT: "it is not there. Plug the device in, or give its name as listed by "
+    "'ls /dev/serial/by-id'.",
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EAGAIN: _IN_USE,
+    errno.EBUSY: _IN_USE,
+}
+"""What is wrong with a serial port and what helps, by error number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +51,20 @@ class LineSettings:
     tcp: tuple[str, int] | None = None
     file: Path | None = None
     baud: int = 9600
+
+
+class Device(Line, Protocol):
+    """A line that also takes commands."""
+
+    def send(self, data: bytes) -> None:
+        """Send a command; nothing happens while the line is not open.
+
+        Raises
+        ------
+        SourceUnavailable
+            If the device is gone.
+        """
+        ...
 
 
 def line_settings(section: Section, folder: Path, *, baud: int) -> LineSettings:
@@ -57,12 +92,20 @@ def host_port(section: Section, key: str, text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def open_line(settings: LineSettings) -> Line:
-    """Return the line of its settings; it is opened when it is first read."""
+def open_line(settings: LineSettings, *, greeting: bytes = b"") -> Device:
+    """Return the line of its settings; it is opened when it is first read.
+
+    Parameters
+    ----------
+    settings
+        Which one.
+    greeting
+        Sent each time the line is opened: a device that was unplugged has forgotten its mode.
+    """
     if settings.serial is not None:
-        return SerialLine(settings.serial, settings.baud)
+        return SerialLine(settings.serial, settings.baud, greeting=greeting)
     if settings.tcp is not None:
-        return TcpLine(*settings.tcp)
+        return TcpLine(*settings.tcp, greeting=greeting)
     if settings.file is not None:
         return FileLine(settings.file)
     message = "a line needs a serial port, a TCP address or a file"
@@ -70,7 +113,7 @@ def open_line(settings: LineSettings) -> Line:
 
 
 class SerialLine:
-    """A serial port, opened when it is first read.
+    """A serial port, opened when it is first read, for this process alone.
 
     Parameters
     ----------
@@ -78,9 +121,11 @@ class SerialLine:
         Device such as ``/dev/ttyUSB0``.
     baud
         Symbol rate. [1/s]
+    greeting
+        Sent each time the port is opened.
     """
 
-    def __init__(self, port: str, baud: int) -> None:
+    def __init__(self, port: str, baud: int, *, greeting: bytes = b"") -> None:
         try:
             import serial  # noqa: PLC0415 -- only where there is a serial line
         except ImportError as error:
@@ -89,29 +134,56 @@ class SerialLine:
         self._serial = serial
         self._port = port
         self._baud = baud
+        self._greeting = greeting
         self._open: serial.Serial | None = None
 
     def receive(self, timeout_s: float) -> bytes:
         """Return the bytes that came within `timeout_s`, or none."""
         try:
-            if self._open is None:
-                self._open = self._serial.Serial(self._port, self._baud, timeout=timeout_s)
-            self._open.timeout = timeout_s
-            first = self._open.read(1)
-            return bytes(first + self._open.read(self._open.in_waiting)) if first else b""
-        except (OSError, self._serial.SerialException) as error:
+            port = self._opened()
+            if port.timeout != timeout_s:
+                port.timeout = timeout_s
+            first = bytes(port.read(1))
+        except OSError as error:
+            raise self._lost(error) from error
+        if not first:
+            return first
+        try:
+            return first + bytes(port.read(port.in_waiting))
+        except OSError:
+            # Unplugged at this very moment: what has come counts, the next call tells.
             self.close()
-            message = (
-                f"the serial port {self._port} cannot be read: {error}. Check the cable, the name "
-                "of the device, and that this user is in the group 'dialout'."
-            )
-            raise SourceUnavailable(message) from error
+            return first
+
+    def send(self, data: bytes) -> None:
+        """Send a command."""
+        if self._open is None:
+            return
+        try:
+            self._open.write(data)
+        except OSError as error:
+            raise self._lost(error) from error
 
     def close(self) -> None:
         """Close the port."""
         if self._open is not None:
             self._open.close()
             self._open = None
+
+    def _opened(self) -> serial.Serial:
+        if self._open is None:
+            self._open = self._serial.Serial(
+                self._port, self._baud, exclusive=True, write_timeout=_WRITE_TIMEOUT_S
+            )
+            self._open.write(self._greeting)
+        return self._open
+
+    def _lost(self, error: OSError) -> SourceUnavailable:
+        self.close()
+        cure = _CURES.get(error.errno or 0)
+        if cure is None:
+            cure = f"{error}. Check the cable and the name of the device."
+        return SourceUnavailable(f"the serial port {self._port} cannot be read: {cure}")
 
 
 class TcpLine:
@@ -121,22 +193,25 @@ class TcpLine:
     ----------
     host, port
         Where it listens.
+    greeting
+        Sent on each new connection.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, greeting: bytes = b"") -> None:
         self._address = (host, port)
+        self._greeting = greeting
         self._socket: socket.socket | None = None
 
     def receive(self, timeout_s: float) -> bytes:
         """Return the bytes that came within `timeout_s`, or none."""
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(self._address, timeout=10.0)
+                self._socket = self._connected()
             self._socket.settimeout(timeout_s)
             data = self._socket.recv(_READ_BYTES)
-        except TimeoutError:
-            return b""
         except OSError as error:
+            if self._socket is not None and isinstance(error, TimeoutError | BlockingIOError):
+                return b""
             self.close()
             raise SourceUnavailable(self._gone(str(error))) from error
         if not data:
@@ -144,11 +219,35 @@ class TcpLine:
             raise SourceUnavailable(self._gone("it closed the connection"))
         return data
 
+    def send(self, data: bytes) -> None:
+        """Send a command."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.settimeout(_WRITE_TIMEOUT_S)
+            self._socket.sendall(data)
+        except OSError as error:
+            self.close()
+            raise SourceUnavailable(self._gone(str(error))) from error
+
     def close(self) -> None:
         """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection(self._address, timeout=_CONNECT_TIMEOUT_S)
+        try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEP_ALIVE_S.items():
+                if hasattr(socket, name):
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            connection.sendall(self._greeting)
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _gone(self, why: str) -> str:
         host, port = self._address
@@ -180,6 +279,9 @@ class FileLine:
             raise SourceUnavailable(message) from error
         self.at_end = not data
         return data
+
+    def send(self, data: bytes) -> None:
+        """Do nothing: a recording takes no commands."""
 
     def close(self) -> None:
         """Close the file."""

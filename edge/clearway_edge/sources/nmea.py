@@ -1,42 +1,48 @@
 """GPS receivers that speak NMEA 0183, over a serial line, TCP or from a recording.
 
-A fix is one RMC sentence: it alone carries date, time, position, speed and course. GGA of the
-same second adds whether the geometry was poor. Sentences without a valid checksum are not used.
+A fix is one RMC sentence: it alone carries date and position. Other sentences of the same instant
+enrich it: GGA tells poor geometry, GST the accuracy, VTG speed and course where RMC has none. So a
+fix waits until the next instant begins or the line is quiet. Sentences without a valid checksum are
+not used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from clearway_core.clock import to_ms
 from clearway_core.contracts.wire import GPS_PING
+from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
-from clearway_core.units import KMH_PER
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.lines import LineSettings, line_settings, open_line
-from clearway_edge.sources.source import Intake, Line, Reading
-from clearway_edge.sources.vehicle import VehicleSettings, vehicle_settings
+from clearway_edge.sources.nmea_sentences import (
+    accuracy_m,
+    hdop,
+    parse_rmc,
+    speed_and_course,
+    time_of_day_ms,
+)
+from clearway_edge.sources.source import Intake, Line
+from clearway_edge.sources.vehicle import VehicleSettings, fix_of, vehicle_settings
 
 BAD_CHECKSUM = "bad_checksum"
-NO_FIX = "no_fix"
-UNPARSABLE = "unparsable_sentence"
+REPEATED = "repeated_fix"
+"""Receivers of several systems may tell one fix under several talkers."""
 
 FLAG_HDOP = "hdop_high"
 HDOP_LIMIT = 5.0
 """Horizontal dilution of precision above which a fix is flagged. [1]"""
+FLAG_ESTIMATED = "position_estimated"
+"""The receiver says that it computed, simulated or was told the position."""
 
 _MAX_SENTENCE_BYTES = 512
 """NMEA allows 82; receivers send more. Beyond this it is noise, and the buffer must not grow."""
 
-_MIN_RMC_FIELDS = 10
-_CENTURY_PIVOT = 80
-_MINUTES = 60
-
-
+_ADDRESS_LENGTH = 5
 _BAUD = 9600
+_TIMED = frozenset({"RMC", "GGA", "GST"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,28 +82,51 @@ class SentenceReader:
     def feed(self, data: bytes) -> Iterator[tuple[list[str], bool]]:
         """Yield the fields of every complete sentence, and whether its checksum is right.
 
-        A sentence without any checksum counts as wrong: a truncated one looks the same.
+        A sentence without any checksum counts as wrong: a truncated one looks the same. Sentences
+        that begin with ``!`` (AIS) are passed over.
         """
         *lines, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
         self._rest = rest[-_MAX_SENTENCE_BYTES:]
         for line in lines:
             # Noise before a sentence, or a sentence torn by the next: the last $ begins it.
             start = line.rfind(b"$")
-            if start < 0:
+            if start < 0 or len(line) - start > _MAX_SENTENCE_BYTES:
                 continue
             body, star, given = line[start + 1 :].partition(b"*")
             yield body.decode("ascii", "replace").split(","), _matches(body, star, given)
 
+    def forget(self) -> None:
+        """Give up the beginning of a sentence: the rest will never come."""
+        self._rest = b""
+
 
 def _matches(body: bytes, star: bytes, given: bytes) -> bool:
+    digits = given.strip()
+    if not star or not digits[:2].isalnum():
+        return False
     try:
-        return bool(star) and int(given.strip()[:2], 16) == checksum(body)
+        return int(digits[:2], 16) == checksum(body)
     except ValueError:
         return False
 
 
+@dataclass(slots=True)
+class _Instant:
+    """What the sentences of one instant say so far."""
+
+    time_ms: int | None = None
+    fix: dict[str, object] | None = None
+    hdop: float | None = None
+    accuracy_m: float | None = None
+    velocity: dict[str, float] | None = None
+    flags: list[str] = field(default_factory=list)
+
+
 class NmeaSource:
     """Fixes of one receiver.
+
+    VTG carries no time: it belongs to the sentence before it, and after a pause of the line to the
+    one that follows.
 
     Parameters
     ----------
@@ -109,103 +138,80 @@ class NmeaSource:
 
     def __init__(self, line: Line, vehicle: VehicleSettings) -> None:
         self._line = line
+        self._vehicle = vehicle
         self._reader = SentenceReader()
-        self._cut_trip_ends = vehicle.cut_trip_ends
-        self._constants = {
-            "provider": vehicle.provider,
-            "vehicle": vehicle.vehicle,
-            "vehicle_class": vehicle.vehicle_class,
-        }
-        self._hdop: tuple[str, float] | None = None
+        self._now = _Instant()
+        self._paused = False
 
     def read(self, timeout_s: float) -> Intake:
         """Return the fixes that came within `timeout_s`."""
         intake = Intake()
-        for fields, valid in self._reader.feed(self._line.receive(timeout_s)):
-            kind = fields[0][2:]
-            if kind == "GGA" and valid:
-                self._note_geometry(fields)
-            elif kind == "RMC":
-                self._take(fields, intake, valid=valid)
+        try:
+            data = self._line.receive(timeout_s)
+        except SourceUnavailable:
+            self._reader.forget()
+            self._finish(intake)
+            if not intake.readings:
+                raise
+            return intake
+        if not data:
+            self._finish(intake)
+            self._paused = True
+        for fields, valid in self._reader.feed(data):
+            address = fields[0]
+            # A talker has two letters; P begins a manufacturer's own sentences.
+            if len(address) == _ADDRESS_LENGTH and address[0] != "P":
+                self._take(address[2:], fields, intake, valid=valid)
         return intake
 
     def close(self) -> None:
         """Give the line back."""
         self._line.close()
 
-    def _take(self, fields: Sequence[str], intake: Intake, *, valid: bool) -> None:
-        found = parse_rmc(fields) if valid else BAD_CHECKSUM
+    def _take(self, kind: str, fields: Sequence[str], intake: Intake, *, valid: bool) -> None:
+        if not valid:
+            if kind == "RMC":
+                intake.dropped[GPS_PING.identifier, BAD_CHECKSUM] += 1
+            return
+        if kind in _TIMED:
+            self._begin(time_of_day_ms(fields), intake)
+        if kind == "RMC":
+            self._take_fix(fields, intake)
+        elif kind == "GGA":
+            self._now.hdop = hdop(fields)
+        elif kind == "GST":
+            self._now.accuracy_m = accuracy_m(fields)
+        elif kind == "VTG" and (self._now.time_ms is not None or self._paused):
+            self._now.velocity = self._now.velocity or speed_and_course(fields)
+
+    def _begin(self, time_ms: int | None, intake: Intake) -> None:
+        """Finish the instant before, if this is another one."""
+        if self._now.time_ms is not None and time_ms != self._now.time_ms:
+            self._finish(intake)
+        self._now.time_ms = time_ms
+        self._paused = False
+
+    def _take_fix(self, fields: Sequence[str], intake: Intake) -> None:
+        found = parse_rmc(fields)
         if isinstance(found, str):
             intake.dropped[GPS_PING.identifier, found] += 1
+        elif self._now.fix is not None:
+            intake.dropped[GPS_PING.identifier, REPEATED] += 1
+        else:
+            estimated = found.pop("estimated")
+            self._now.flags = [FLAG_ESTIMATED] if estimated else []
+            self._now.fix = found
+
+    def _finish(self, intake: Intake) -> None:
+        """Give the fix of the instant, with all that was said about it."""
+        now, self._now = self._now, _Instant()
+        if now.fix is None:
             return
-        poor = self._hdop is not None and self._hdop[0] == fields[1]
-        poor = poor and self._hdop is not None and self._hdop[1] > HDOP_LIMIT
-        flags = FLAG_HDOP if poor else None
-        values = {**self._constants, **found, "flags": flags}
-        intake.readings.append(
-            Reading(contract=GPS_PING.identifier, values=values, cut_trip_ends=self._cut_trip_ends)
-        )
-
-    def _note_geometry(self, fields: Sequence[str]) -> None:
-        try:
-            self._hdop = (fields[1], float(fields[8]))
-        except (IndexError, ValueError):
-            self._hdop = None
-
-
-def parse_rmc(fields: Sequence[str]) -> dict[str, object] | str:
-    """Return the wire values of an RMC sentence, or the reason why it is no fix.
-
-    Parameters
-    ----------
-    fields
-        Talker and type, UTC time, status, latitude, N/S, longitude, E/W, speed [kn], course [°],
-        date, …
-
-    References
-    ----------
-    NMEA 0183 version 4.10, sentence RMC.
-    """
-    if len(fields) < _MIN_RMC_FIELDS:
-        return UNPARSABLE
-    _, time, status, lat, north, lon, east, knots, course, day, *_ = fields
-    if status != "A":
-        return NO_FIX
-    try:
-        return {
-            "observed_at": _instant_ms(day, time),
-            "lon_deg": _degrees(lon, east, "EW"),
-            "lat_deg": _degrees(lat, north, "NS"),
-            "speed_kmh": round(float(knots) * KMH_PER["knots"], 4) if knots else None,
-            "heading_deg": float(course) if course else None,
-        }
-    except ValueError:
-        return UNPARSABLE
-
-
-def _instant_ms(day: str, time: str) -> int:
-    year = int(day[4:6])
-    century = 1900 if year >= _CENTURY_PIVOT else 2000
-    clock = time.split(".")
-    whole = datetime(
-        century + year,
-        int(day[2:4]),
-        int(day[:2]),
-        int(clock[0][:2]),
-        int(clock[0][2:4]),
-        # A leap second is told as second 60; the wire's time has none.
-        min(int(clock[0][4:6]), 59),
-        tzinfo=UTC,
-    )
-    fraction = round(float(f"0.{clock[1]}") * 1000) if len(clock) > 1 and clock[1] else 0
-    return to_ms(whole) + fraction
-
-
-def _degrees(text: str, side: str, sides: str) -> float:
-    """Return degrees of ``dddmm.mmmm`` with its hemisphere [°]."""
-    if side not in sides or not side:
-        message = f"expected one of {sides}"
-        raise ValueError(message)
-    point = text.index(".") if "." in text else len(text)
-    degrees = int(text[: point - 2]) + float(text[point - 2 :]) / _MINUTES
-    return round(-degrees if side in "SW" else degrees, 8)
+        for name, value in (now.velocity or {}).items():
+            if now.fix[name] is None:
+                now.fix[name] = value
+        if now.accuracy_m is not None:
+            now.fix["accuracy_m"] = now.accuracy_m
+        if now.hdop is not None and now.hdop > HDOP_LIMIT:
+            now.flags.append(FLAG_HDOP)
+        intake.readings.append(fix_of(self._vehicle, now.fix, now.flags))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.settings import Section
 from clearway_edge.profile import PUBLIC_CLASSES
+from clearway_edge.sources.source import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +47,21 @@ def vehicle_settings(section: Section) -> VehicleSettings:
         vehicle=vehicle,
         vehicle_class=given,
         cut_trip_ends=section.text("trip_ends", default, allowed=("keep", "cut")) == "cut",
+    )
+
+
+def fix_of(
+    vehicle: VehicleSettings, values: Mapping[str, object], flags: Sequence[str] = ()
+) -> Reading:
+    """Return a fix of the vehicle; `values` hold time, position and what else was measured."""
+    return Reading(
+        contract=GPS_PING.identifier,
+        values={
+            "provider": vehicle.provider,
+            "vehicle": vehicle.vehicle,
+            "vehicle_class": vehicle.vehicle_class,
+            **values,
+            "flags": " ".join(flags) or None,
+        },
+        cut_trip_ends=vehicle.cut_trip_ends,
     )
