@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
 
-from clearway_core.clock import Clock, SystemClock
+from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.contracts.raw_tables import INGEST_COMMITS, QUARANTINE
 from clearway_core.contracts.wire import (
     AIR_READING,
@@ -20,6 +20,7 @@ from clearway_core.contracts.wire import (
 )
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import TopicPartition
+from clearway_core.stream.receipts import Receipt
 from clearway_ingest import dead_letters
 from clearway_ingest.batch import HAS_IDENTITY, sort_out
 from clearway_ingest.intake import Intake
@@ -44,12 +45,15 @@ class Outcome:
         Records by table, records by first broken rule, messages by cause.
     duplicates
         Records that had arrived before.
+    receipts
+        What gateways may be told: one for each gateway, boot and contract of the step.
     """
 
     stored: Counter[str]
     quarantined: Counter[str]
     dead_letters: Counter[str]
     duplicates: int
+    receipts: Sequence[Receipt]
 
 
 class Flush:
@@ -89,13 +93,15 @@ class Flush:
         for name in TABLE_OF.values():
             stored += _per_partition(frames.get(name))
         quarantined = _per_partition(frames.get("quarantine"))
-        self._sink.finish(self._commit(intake, stored, quarantined, duplicates), intake.ends)
+        commit = self._commit(intake, stored, quarantined, duplicates)
+        self._sink.finish(commit, intake.ends)
         rules: Iterable[str] = frames["quarantine"]["rule"] if "quarantine" in frames else ()
         return Outcome(
             stored=Counter({t: len(frames[t]) for t in TABLE_OF.values() if t in frames}),
             quarantined=Counter(rules),
             dead_letters=Counter(letter.why.cause for letter in intake.letters),
             duplicates=duplicates.total(),
+            receipts=_receipts(intake, frames, to_ms(commit["committed_at"][0])),
         )
 
     def _frames(
@@ -147,6 +153,27 @@ class Flush:
             for where, end in intake.ends.items()
         ]
         return pl.DataFrame(rows, schema=polars_schema(INGEST_COMMITS), orient="row")
+
+
+def _receipts(
+    intake: Intake, frames: Mapping[str, pl.DataFrame], committed_at_ms: int
+) -> list[Receipt]:
+    stored: Counter[tuple[str, str, int]] = Counter()
+    for identifier, name in TABLE_OF.items():
+        if name in frames:
+            counts = frames[name].group_by("gateway", "boot").len()
+            stored.update({(identifier, at, boot): n for at, boot, n in counts.iter_rows()})
+    return [
+        Receipt(
+            gateway=counter.gateway,
+            boot=counter.boot,
+            contract=counter.contract,
+            seq_last=seq_last,
+            n_stored=stored[counter],
+            committed_at_ms=committed_at_ms,
+        )
+        for counter, seq_last in sorted(intake.heard.items())
+    ]
 
 
 def _per_partition(rows: pl.DataFrame | None) -> Counter[TopicPartition]:

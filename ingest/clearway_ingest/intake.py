@@ -45,6 +45,7 @@ class Intake:
         self.messages: Tally[TopicPartition] = Tally()
         self.duplicates: Tally[TopicPartition] = Tally()
         self.dead: Tally[TopicPartition] = Tally()
+        self.heard: dict[Counter, int] = {}
         self._ends: dict[TopicPartition, int] = {}
 
     @property
@@ -79,6 +80,9 @@ class Intake:
 
     def _new(self, records: Records, message: StoredMessage) -> Records:
         counter = Counter(records.contract.identifier, records.gateway, records.boot)
+        if len(records):
+            highest = max(records.seq)
+            self.heard[counter] = max(self.heard.get(counter, 0), highest)
         taken = self._received.take(message.partition, counter, records.seq)
         place = (message.topic, message.partition, message.offset, self.log_id)
         self._ranges += [(*counter, span.first, span.last, *place) for span in taken.spans]

@@ -19,6 +19,7 @@ from clearway_ingest.flush import Flush
 from clearway_ingest.intake import Intake
 from clearway_ingest.offsets import Share, committed_offsets, committed_ranges
 from clearway_ingest.ranges import Received
+from clearway_ingest.receipts import Receipts
 from clearway_ingest.sink import Sink
 from clearway_ingest.upkeep import CHECK_EVERY_COMMITS, compact_tables
 
@@ -76,6 +77,8 @@ class IngestAccount:
         Records that had arrived before.
     lost
         Messages that expired in the log before they were read (only with leave to go on).
+    receipts_not_sent
+        Receipts for gateways that the log did not take; no reading is touched by it.
     """
 
     messages: int = 0
@@ -85,6 +88,7 @@ class IngestAccount:
     dead_letters: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     duplicates: int = 0
     lost: int = 0
+    receipts_not_sent: int = 0
 
     def is_closed(self) -> bool:
         """Return whether every record read is accounted for."""
@@ -150,6 +154,7 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
         Consumer(log, Share(*share), committed=committed, lost=settings.lost),
         Intake(Received(committed_ranges(lake)), log_id),
         sink,
+        receipts=Receipts(log),
         settings=settings,
     )
     run.go(until_idle=until_idle, stop=stop, progress=progress)
@@ -161,12 +166,19 @@ class _Run:
     """The loop: read, take, write when it is time."""
 
     def __init__(
-        self, consumer: Consumer, intake: Intake, sink: Sink, *, settings: Settings
+        self,
+        consumer: Consumer,
+        intake: Intake,
+        sink: Sink,
+        *,
+        receipts: Receipts,
+        settings: Settings,
     ) -> None:
         self._consumer = consumer
         self._intake = intake
         self._sink = sink
         self._flush = Flush(sink, intake.log_id)
+        self._receipts = receipts
         self._settings = settings
         self._n_commits = 0
         self._messages = 0
@@ -229,6 +241,7 @@ class _Run:
             dead_letters=dict(sorted(self._dead.items())),
             duplicates=self._duplicates,
             lost=self._consumer.n_lost,
+            receipts_not_sent=self._receipts.n_not_sent,
         )
 
     def _take(self, message: StoredMessage) -> None:
@@ -252,6 +265,7 @@ class _Run:
         self._dead += outcome.dead_letters
         self._duplicates += outcome.duplicates
         self._intake.clear()
+        self._receipts.send(outcome.receipts)
         self._waiting_since_s = None
         self._n_commits += 1
         if self._n_commits % CHECK_EVERY_COMMITS == 0:

@@ -228,6 +228,7 @@ def test_the_command_accounts_for_everything_it_read(clearway, log):
         "dead_letters": {"undecodable_payload": 1},
         "duplicates": 5,
         "lost_messages": 0,
+        "receipts_not_sent": 0,
         "closed": True,
     }
 

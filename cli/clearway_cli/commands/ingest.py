@@ -208,6 +208,7 @@ def _as_json(account: IngestAccount) -> dict[str, object]:
         "dead_letters": dict(account.dead_letters),
         "duplicates": account.duplicates,
         "lost_messages": account.lost,
+        "receipts_not_sent": account.receipts_not_sent,
         "closed": account.is_closed(),
     }
 
