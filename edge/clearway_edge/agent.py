@@ -7,16 +7,18 @@ import queue
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from clearway_core.clock import Clock
-from clearway_core.contracts.wire import GATEWAY_HEALTH
+from clearway_core.clock import Clock, to_ms
+from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot
 from clearway_edge.attendant import Alone, Attendant
 from clearway_edge.batching import Batcher, Gathered
+from clearway_edge.books import books_parcel
 from clearway_edge.clock_state import ClockState
 from clearway_edge.health import health_record, parcel_of
-from clearway_edge.outbox import Outbox, Parcel, Stream
+from clearway_edge.outbox import OWN_REPORTS, Outbox, Parcel, Stream
 from clearway_edge.privacy import KeyRing, Pseudonymiser
 from clearway_edge.settings import GatewaySettings
 from clearway_edge.source_states import SourceStates
@@ -76,12 +78,13 @@ class Agent:
         self._clock = clock
         self._wake = wake
         self._boot = new_boot()
+        self._clock_state = clock_state or ClockState(clock)
         self._batcher = Batcher(
             settings.name,
             self._boot,
             pseudonyms=Pseudonymiser(keys, settings.time_zone),
             clock=clock,
-            clock_state=clock_state or ClockState(clock),
+            clock_state=self._clock_state,
         )
         self._intakes: queue.Queue[Intake] = queue.Queue(_QUEUE_INTAKES)
         self._waits_for_answer = threading.Event()
@@ -133,8 +136,8 @@ class Agent:
         for intake in intakes:
             if intake.settle is None:
                 devices.add(intake)
-        for parcel in self._batcher.parcels(devices):
-            self._spool(parcel)
+        parcels = self._batcher.parcels(devices)
+        self._spool(*(replace(parcel, from_devices=True) for parcel in parcels))
         self._spool_for(senders)
 
     def _spool_for(self, senders: Sequence[Intake]) -> None:
@@ -211,42 +214,64 @@ class Agent:
             except queue.Empty:
                 return intakes
 
-    def _spool(self, parcel: Parcel) -> None:
-        lost = self._unspooled.pop(parcel.stream, None)
-        if lost:
-            parcel = parcel.also_dropped(lost)
+    def _spool(self, *parcels: Parcel) -> None:
+        """Spool together, with one fsync; what does not fit together is tried one by one."""
+        whole = [self._with_unspooled(parcel) for parcel in parcels]
         try:
-            self._outbox.put(parcel)
+            self._outbox.put(*whole)
         except OutboxFull as error:
+            if len(whole) > 1:
+                for parcel in whole:
+                    self._spool(parcel)
+                return
             # Counted now, written as soon as there is room again.
-            kept = self._unspooled[parcel.stream]
-            kept.update(parcel.dropped)
-            kept[NO_ROOM] += parcel.n_records
+            kept = self._unspooled[whole[0].stream]
+            kept.update(whole[0].dropped)
+            kept[NO_ROOM] += whole[0].n_records
             log.error("outbox_full", extra={"error": str(error)})  # noqa: TRY400 -- its text says all
             return
-        self._batcher.took([parcel])
-        self._wake()
+        self._batcher.took(whole)
+        if whole:
+            self._wake()
+
+    def _with_unspooled(self, parcel: Parcel) -> Parcel:
+        lost = self._unspooled.pop(parcel.stream, None)
+        return parcel.also_dropped(lost) if lost else parcel
 
     def _report(self) -> None:
-        """Spool a health record about every stream that has books; close those that are over."""
+        """Spool health records about every stream, and what has changed in the books."""
+        for tag in self._outbox.clock_tags():
+            base_ms = self._clock_state.base_ms(tag)
+            if isinstance(base_ms, int):
+                self._outbox.set_hours(tag, base_ms)
+        self._tell_health()
+        parcel = books_parcel(
+            self._settings.name,
+            self._outbox.pages(),
+            observed_at_ms=to_ms(self._clock.now()),
+            boot=self._boot,
+            first_seq=self._batcher.next_seq[GATEWAY_BOOKS.identifier],
+        )
+        if parcel is not None:
+            self._spool(parcel)
+
+    def _tell_health(self) -> None:
         records = []
+        told = {page.stream for page in self._outbox.pages()}
         for stream in self._outbox.streams():
-            if stream.contract == GATEWAY_HEALTH.identifier:
-                if stream.boot != self._boot:
-                    self._outbox.forget(stream)
-                continue
-            account = self._outbox.account(stream)
-            records.append(
-                health_record(
-                    stream,
-                    account,
-                    spool=self._outbox,
-                    clock=self._clock,
-                    settings_hash=self._settings.fingerprint,
-                    vitals=self._attendant.vitals(),
+            if stream.contract not in OWN_REPORTS:
+                records.append(
+                    health_record(
+                        stream,
+                        self._outbox.account(stream),
+                        spool=self._outbox,
+                        clock=self._clock,
+                        settings_hash=self._settings.fingerprint,
+                        vitals=self._attendant.vitals(),
+                    )
                 )
-            )
-            if stream.boot != self._boot and account.spooled == 0:
+            if stream.boot != self._boot and stream not in told:
+                # The lake has the last word of all its pages.
                 self._outbox.forget(stream)
         if not records:
             return

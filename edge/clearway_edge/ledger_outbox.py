@@ -218,6 +218,12 @@ class LedgerOutbox:
             self._ledger.turn(to_ms(self._clock.now()))
             return self._ledger.accounts()
 
+    def clock_tags(self) -> set[str]:
+        """Return the starts of the machine of which pages wait for their true hour."""
+        with self._lock:
+            tags = {page.opened.tag for page in self._ledger.pages.values()}
+        return {tag for tag in tags if tag is not None}
+
     def set_hours(self, tag: str, base_ms: int) -> None:
         """Correct the hours of pages that were opened while the clock could not be believed."""
         with self._lock:

@@ -342,6 +342,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def clock_tags(self) -> set[str]:
+        """Return the starts of the machine of which pages wait for their true hour."""
+        ...
+
     def set_hours(self, tag: str, base_ms: int) -> None:
         """Correct the hours of pages that were opened while the clock could not be believed.
 

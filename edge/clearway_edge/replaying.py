@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import SystemRandom
 
-from clearway_core.clock import Clock
-from clearway_core.contracts.wire import AIR_READING, WIRE_CONTRACTS
+from clearway_core.clock import Clock, to_ms
+from clearway_core.contracts.wire import AIR_READING, GATEWAY_BOOKS, WIRE_CONTRACTS
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot, replay_boot
 from clearway_core.progress import Progress
 from clearway_core.stream.batch import Batch, encode
 from clearway_core.stream.log import Log
+from clearway_edge.books import one_page, page_record, records_parcel
 from clearway_edge.convert import Converted, Converter
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir
@@ -272,12 +273,13 @@ class Replay:
     def _tell_health(self, readings: Sequence[_Reading]) -> None:
         """Let every file that arrived in full close its books in the lake.
 
-        The record has the file's identity, so that a second replay adds no second one.
+        The records have the file's identity, so that a second replay adds no second ones.
         """
         for reading in readings:
             account = self._outbox.account(reading.stream)
             if reading.complete and account.spooled == 0 and reading.n_read > 0:
                 self._outbox.put(
+                    self._books(reading.stream),
                     health_parcel(
                         self._gateway,
                         reading.stream,
@@ -285,8 +287,14 @@ class Replay:
                         outbox=self._outbox,
                         seq=0,
                         clock=self._clock,
-                    )
+                    ),
                 )
+
+    def _books(self, about: Stream) -> Parcel:
+        pages = [page for page in self._outbox.pages() if page.stream == about]
+        record = page_record(one_page(pages), to_ms(self._clock.now()))
+        stream = Stream(contract=GATEWAY_BOOKS.identifier, boot=about.boot, run=about.run)
+        return records_parcel(self._gateway, [record], stream=stream, first_seq=0, tells={})
 
     def _forget_old_runs(self) -> None:
         """Forget the books of replays that were killed, once nothing of theirs waits."""
