@@ -11,6 +11,7 @@ _GATEWAY = text("gateway", "Name of the gateway: one device.")
 _WHO = text("decided_by", "Person who decided it.")
 _WHY = text("reason", "Why, in that person's words.")
 
+
 def _balance(name: str, description: str) -> Field:
     return Field(name=name, dtype=DataType.INT64, description=description)
 
