@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clearway_core.clock import Clock, SystemClock
-from clearway_core.errors import UsageError
+from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress, silent
 from clearway_edge.replaying import PATIENCE_S, FileAccount
+from clearway_edge.service_manager import ManagerSocket
+
+if TYPE_CHECKING:
+    from clearway_edge.settings import GatewaySettings
+
+DEFAULT_SOURCES = ("pmsx003", "nmea")
+"""What a new gateway's settings begin with if nobody says what stands on the pole."""
 
 MAX_FAULTS = 20
 """Examples of unusable records that an account shows."""
@@ -162,7 +170,13 @@ def _notes(notes: Mapping[str, int], prefix: str) -> dict[str, int]:
     }
 
 
-def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | None = None) -> None:
+def run(
+    settings_file: Path,
+    *,
+    log_address: str | None = None,
+    clock: Clock | None = None,
+    manager: ManagerSocket | None = None,
+) -> None:
     """Run a gateway until SIGTERM or SIGINT; what it has read is on disk or delivered by then.
 
     Parameters
@@ -173,6 +187,8 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
         Overrides ``log.address`` of the settings.
     clock
         For tests.
+    manager
+        The service manager that started this process, see `clearway_edge.service_manager`.
 
     Raises
     ------
@@ -184,11 +200,12 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
     import signal
     import threading
 
-    from clearway_core.stream.address import open_log
-    from clearway_core.stream.security import with_password
+    from clearway_edge.log_opening import log_opener
     from clearway_edge.running import run_gateway
+    from clearway_edge.service_manager import ServiceManager
     from clearway_edge.settings import read_settings
 
+    clock = clock or SystemClock()
     settings = read_settings(settings_file)
     stop = threading.Event()
     before = {
@@ -196,51 +213,123 @@ def run(settings_file: Path, *, log_address: str | None = None, clock: Clock | N
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        address = log_address or settings.log_address
-        security = None if settings.security is None else with_password(settings.security)
-        open_here = partial(open_log, address, settings.data_dir, security=security)
-        run_gateway(settings, open_here, stop, clock=clock or SystemClock())
+        _make_key(settings)
+        manager = manager or ManagerSocket()
+        run_gateway(
+            settings,
+            log_opener(settings, log_address),
+            stop,
+            clock=clock,
+            manager=ServiceManager(manager.address, clock, watchdog_s=manager.watchdog_s),
+        )
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def check(settings_file: Path) -> Mapping[str, object]:
-    """Return what a gateway would do under its settings; nothing is opened.
+def _make_key(settings: GatewaySettings) -> None:
+    """Make the key that the settings name, at the first start; readings never wait for it."""
+    import logging
+
+    key_file = None if settings.security is None else settings.security.key_file
+    if key_file is None or key_file.exists():
+        return
+    log = logging.getLogger(__name__)
+    try:
+        from clearway_edge import enrolment
+
+        made = enrolment.enrol(settings)
+    except ClearwayError as error:
+        log.warning("enrolment_failed", extra={"error": str(error)})
+    else:
+        log.info("enrolment_key_made", extra={"request": str(made.request_file)})
+
+
+def enrol(settings_file: Path, *, certificate: Path | None = None) -> Mapping[str, object]:
+    """Make the gateway's key and request, or put a signed certificate in place.
+
+    Parameters
+    ----------
+    certificate
+        What the CA sent back; None: make key and request, if they are not there yet.
+
+    Raises
+    ------
+    SettingsError
+        If the settings have faults.
+    EnrolmentFailed
+        If the certificate is not this gateway's; the one in place stays.
+    """
+    from clearway_edge import enrolment
+    from clearway_edge.settings import read_settings
+
+    settings = read_settings(settings_file)
+    if certificate is None:
+        done = enrolment.enrol(settings)
+    else:
+        done = enrolment.install(settings, certificate, now=SystemClock().now())
+    return {
+        "gateway": done.gateway,
+        "key_file": str(done.key_file),
+        "request_file": str(done.request_file),
+        "certificate_file": str(done.certificate_file),
+        "public_key_sha256": done.public_key_sha256,
+        "expires_at": None if done.expires_at is None else done.expires_at.isoformat(),
+        "next_step": done.next_step,
+    }
+
+
+def check(settings_file: Path, *, clock: Clock | None = None) -> Mapping[str, object]:
+    """Return what a gateway would do under its settings, and warnings; no connection is opened.
 
     Raises
     ------
     SettingsError
         With every fault of the settings.
     """
+    from clearway_edge.effective_settings import effective
     from clearway_edge.gateway_dir import gateway_dir
     from clearway_edge.settings import read_settings
+    from clearway_edge.settings_warnings import warnings_of
 
     settings = read_settings(settings_file)
     return {
         "gateway": settings.name,
         "folder": str(gateway_dir(settings.data_dir, settings.name).root),
-        "log": settings.log_address or "embedded",
-        "outbox": "memory" if settings.in_memory else "disk",
-        "outbox_max_bytes": settings.bounds.max_bytes,
-        "sources": [source.name for source in settings.sources],
+        "warnings": warnings_of(settings, (clock or SystemClock()).now()),
+        "settings": effective(settings),
         "settings_hash": settings.fingerprint,
     }
 
 
-def init(settings_file: Path, *, name: str, time_zone: str) -> Path:
-    """Write sample settings for a new gateway and return the file.
+def init(
+    settings_file: Path,
+    *,
+    name: str,
+    time_zone: str,
+    sources: Sequence[str] = DEFAULT_SOURCES,
+    site: str | None = None,
+    position_deg: tuple[float, float] | None = None,
+) -> Path:
+    """Write settings for a new gateway, with a sample of each source, and return the file.
+
+    Parameters
+    ----------
+    sources
+        Kinds, each as often as there are sensors of it.
+    site, position_deg
+        The place and its (lon, lat) [°].
 
     Raises
     ------
     UsageError
-        If the file exists already.
+        If the file exists already, or a kind is unknown.
     """
-    from importlib import resources
+    from clearway_edge.sample_settings import sample_settings
 
-    text = (resources.files("clearway_edge") / "sample.toml").read_text(encoding="utf-8")
-    text = text.replace('name = "gw-1"', f'name = "{name}"', 1)
-    text = text.replace('time_zone = "Asia/Bangkok"', f'time_zone = "{time_zone}"', 1)
+    text = sample_settings(
+        name=name, time_zone=time_zone, sources=sources, site=site, position_deg=position_deg
+    )
     try:
         settings_file.parent.mkdir(parents=True, exist_ok=True)
         with settings_file.open("x", encoding="utf-8") as stream:
@@ -254,13 +343,26 @@ def init(settings_file: Path, *, name: str, time_zone: str) -> Path:
 def status(data_dir: Path) -> list[Mapping[str, object]]:
     """Return the books of every gateway that has an outbox in the data folder.
 
-    The outbox is read beside a running gateway and not changed.
+    The outbox is read beside a running gateway and not changed. What the gateway last said about
+    forwarder, clock and sources stands beside them.
     """
     from clearway_core.data_dir import DataDir
+    from clearway_edge.gateway_dir import GatewayDir
     from clearway_edge.gateway_status import read_status
+    from clearway_edge.state_file import is_running, read_state
 
-    folders = sorted(DataDir(data_dir).gateways.glob("*/outbox.sqlite"))
-    return [read_status(file) for file in folders]
+    folders = [
+        GatewayDir(file.parent)
+        for file in sorted(DataDir(data_dir).gateways.glob("*/outbox.sqlite"))
+    ]
+    return [
+        {
+            **read_status(folder.outbox),
+            "running": is_running(folder.lock),
+            "said": read_state(folder.state),
+        }
+        for folder in folders
+    ]
 
 
 def speed_of(text: str) -> float | None:

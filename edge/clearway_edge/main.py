@@ -14,6 +14,8 @@ from pathlib import Path
 from clearway_core import logging as clearway_logging
 from clearway_core.data_dir import DEFAULT
 from clearway_core.errors import ClearwayError, UsageError
+from clearway_edge.plain_words import check_words, status_words
+from clearway_edge.service_manager import manager_socket
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Reads sensors and fleets, masks vehicles, loses nothing.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_init, _add_check, _add_run, _add_status, _add_replay):
+    for add in (_add_init, _add_check, _add_enrol, _add_run, _add_status, _add_replay):
         add(commands)
     return parser
 
@@ -45,12 +47,25 @@ def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = _command(commands, "init", "write sample settings for a new gateway", _init)
     parser.add_argument("settings", type=Path, help="file to write")
     parser.add_argument("--name", default="gw-1", help="the gateway's name")
+    parser.add_argument("--site", help="the place that it serves")
     parser.add_argument("--time-zone", default="Asia/Bangkok", help="IANA time zone of the city")
+    parser.add_argument(
+        "--source", action="append", metavar="KIND", help="kind of a sensor; once for each of them"
+    )
+    parser.add_argument("--lon", type=float, help="longitude of the site [°]")
+    parser.add_argument("--lat", type=float, help="latitude of the site [°]")
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "check", "check settings without opening anything", _check)
     parser.add_argument("--settings", type=Path, required=True, help="the gateway's settings")
+
+
+def _add_enrol(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "make the gateway's key and a request to sign it, or install the certificate"
+    parser = _command(commands, "enrol", text, _enrol)
+    parser.add_argument("--settings", type=Path, required=True, help="the gateway's settings")
+    parser.add_argument("--certificate", type=Path, help="what the CA has signed; installs it")
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -98,15 +113,33 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from clearway_edge import jobs  # noqa: PLC0415 -- `--help` stays quick on a small machine
+    from clearway_edge.sample_settings import position_of  # noqa: PLC0415
 
-    file = jobs.init(options.settings, name=options.name, time_zone=options.time_zone)
+    file = jobs.init(
+        options.settings,
+        name=options.name,
+        time_zone=options.time_zone,
+        sources=options.source or jobs.DEFAULT_SOURCES,
+        site=options.site,
+        position_deg=position_of(options.lon, options.lat),
+    )
     return _say(options, {"settings": str(file)})
 
 
 def _check(options: argparse.Namespace) -> int:
     from clearway_edge import jobs  # noqa: PLC0415
 
-    return _say(options, jobs.check(options.settings))
+    found = jobs.check(options.settings)
+    if options.json:
+        return _say(options, found)
+    sys.stdout.write("\n".join(check_words(found)) + "\n")
+    return 0
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    from clearway_edge import jobs  # noqa: PLC0415
+
+    return _say(options, jobs.enrol(options.settings, certificate=options.certificate))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -115,7 +148,8 @@ def _run(options: argparse.Namespace) -> int:
     clearway_logging.configure(logging.INFO)
     # The client logs every attempt to reach a broker that is down; the forwarder says it once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    jobs.run(options.settings, log_address=options.log)
+    manager = manager_socket(os.environ, os.getpid())
+    jobs.run(options.settings, log_address=options.log, manager=manager)
     return 0
 
 
@@ -128,9 +162,9 @@ def _status(options: argparse.Namespace) -> int:
         raise UsageError(message)
     if options.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
-        return 0
+        return 1 if any("error" in each for each in found) else 0
     for each in found:
-        _say(options, each)
+        sys.stdout.write("\n".join(status_words(each)) + "\n")
     return 1 if any("error" in each for each in found) else 0
 
 

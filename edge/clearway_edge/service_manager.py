@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from clearway_core.clock import Clock
 
@@ -13,18 +14,43 @@ log = logging.getLogger(__name__)
 _LONGEST_WORDS = 200
 
 
-class ServiceManager:
-    """The service manager's socket; without one, everything here does nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerSocket:
+    """Where the service manager that started this process listens; None: there is none.
 
     Parameters
     ----------
     address
         ``NOTIFY_SOCKET``: a path, or a name in the abstract namespace that begins with ``@``.
-    clock
-        Tells when the next sign of life is due.
     watchdog_s
         How long the manager waits for a sign of life before it restarts the service; None: it
         does not. [s]
+    """
+
+    address: str | None = None
+    watchdog_s: float | None = None
+
+
+def manager_socket(environment: Mapping[str, str], pid: int) -> ManagerSocket:
+    """Return what systemd has put into the environment of a process (sd_notify(3))."""
+    text = environment.get("WATCHDOG_USEC", "")
+    whose = environment.get("WATCHDOG_PID", str(pid))
+    watched = text.isdigit() and int(text) > 0 and whose == str(pid)
+    return ManagerSocket(
+        address=environment.get("NOTIFY_SOCKET") or None,
+        watchdog_s=int(text) / 1e6 if watched else None,
+    )
+
+
+class ServiceManager:
+    """The service manager's socket; without one, everything here does nothing.
+
+    Parameters
+    ----------
+    address, watchdog_s
+        See `ManagerSocket`.
+    clock
+        Tells when the next sign of life is due.
     """
 
     def __init__(self, address: str | None, clock: Clock, *, watchdog_s: float | None) -> None:
@@ -70,10 +96,3 @@ class ServiceManager:
             log.debug("service_manager_not_told", extra={"error": str(error)})
             return False
         return True
-
-
-def watchdog_s_of(environment: Mapping[str, str], pid: int) -> float | None:
-    """Return the watchdog's time that systemd gave to this process, or None [s]."""
-    text = environment.get("WATCHDOG_USEC", "")
-    whose = environment.get("WATCHDOG_PID", str(pid))
-    return int(text) / 1e6 if text.isdigit() and int(text) > 0 and whose == str(pid) else None

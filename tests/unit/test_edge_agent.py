@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -28,6 +27,7 @@ from clearway_edge.pacing import AtOnce
 from clearway_edge.privacy import KeyRing
 from clearway_edge.profile_reading import read_profile
 from clearway_edge.replaying import Replay
+from clearway_edge.sample_settings import sample_settings
 from clearway_edge.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
 
@@ -113,7 +113,7 @@ def test_single_record_that_never_fits_is_dropped_and_counted_not_retried_for_ev
 
 
 def settings(tmp_path, **changes):
-    text = (Path(jobs.__file__).parent / "sample.toml").read_text(encoding="utf-8")
+    text = sample_settings(name="gw-1", time_zone="Asia/Bangkok", sources=("pmsx003", "nmea"))
     text = text.replace("/var/lib/clearway", str(tmp_path / "data"))
     for old, new in changes.items():
         text = text.replace(old, new)
@@ -313,7 +313,7 @@ def small_machine(*arguments):
 
 
 def test_gateway_works_where_nothing_but_the_edge_extra_is_installed(tmp_path):
-    for command in ([], ["init"], ["check"], ["run"], ["status"], ["replay"]):
+    for command in ([], ["init"], ["check"], ["enrol"], ["run"], ["status"], ["replay"]):
         shown = small_machine(*command, "--help")
         assert (shown.returncode, shown.stderr) == (0, ""), command
     file = write_csv(tmp_path / "f.csv", [f"v,{1_768_440_000 + i},100.5,13.7" for i in range(9)])

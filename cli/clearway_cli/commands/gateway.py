@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ SettingsOption = Annotated[Path, typer.Option("--settings", help="The gateway's 
 def register(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="Set up, check and run a gateway.")
-    for command in (init, check, run, status):
+    for command in (init, check, enrol, run, status):
         group.command()(command)
     app.add_typer(group, name="gateway")
 
@@ -25,16 +26,31 @@ def register(app: typer.Typer) -> None:
 def init(
     settings: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     name: Annotated[str, typer.Option("--name", help="The gateway's name.")] = "gw-1",
+    site: Annotated[str | None, typer.Option("--site", help="The place that it serves.")] = None,
     time_zone: Annotated[
         str, typer.Option("--time-zone", help="IANA time zone of the city.")
     ] = "Asia/Bangkok",
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="KIND", help="Kind of a sensor; once for each of them."),
+    ] = None,
+    lon: Annotated[float | None, typer.Option("--lon", help="Longitude of the site [°].")] = None,
+    lat: Annotated[float | None, typer.Option("--lat", help="Latitude of the site [°].")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write sample settings for a new gateway."""
+    """Write settings for a new gateway, with a sample of each of its sources."""
     from clearway_cli.output import console, say_json
     from clearway_edge import jobs
+    from clearway_edge.sample_settings import position_of
 
-    file = jobs.init(settings, name=name, time_zone=time_zone)
+    file = jobs.init(
+        settings,
+        name=name,
+        time_zone=time_zone,
+        sources=source or jobs.DEFAULT_SOURCES,
+        site=site,
+        position_deg=position_of(lon, lat),
+    )
     if as_json:
         say_json({"settings": str(file)})
         return
@@ -42,15 +58,34 @@ def init(
 
 
 def check(settings: SettingsOption, as_json: JsonOption = False) -> None:
-    """Check settings, all faults at once, without opening any device or connection."""
-    from clearway_cli.output import say_json, say_table
+    """Check settings, all faults at once, and warn of what is probably not meant; opens nothing."""
+    from clearway_cli.output import say_json
     from clearway_edge import jobs
+    from clearway_edge.plain_words import check_words
 
     found = jobs.check(settings)
     if as_json:
         say_json(found)
     else:
-        say_table("Settings are good", found)
+        typer.echo("\n".join(check_words(found)))
+
+
+def enrol(
+    settings: SettingsOption,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="What the CA has signed; installs it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the gateway's own key and a request to sign it, or put the certificate in place."""
+    from clearway_cli.output import say_json, say_table
+    from clearway_edge import jobs
+
+    found = jobs.enrol(settings, certificate=certificate)
+    if as_json:
+        say_json(found)
+    else:
+        say_table("Enrolment", found)
 
 
 def run(settings: SettingsOption, log: LogOption = None, as_json: JsonOption = False) -> None:
@@ -58,18 +93,20 @@ def run(settings: SettingsOption, log: LogOption = None, as_json: JsonOption = F
     from clearway_cli.output import say_json
     from clearway_core.logging import configure
     from clearway_edge import jobs
+    from clearway_edge.service_manager import manager_socket
 
     configure(logging.INFO)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    jobs.run(settings, log_address=log)
+    jobs.run(settings, log_address=log, manager=manager_socket(os.environ, os.getpid()))
     if as_json:
         say_json({"stopped": True})
 
 
 def status(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:
-    """Show the books of the gateways in the data folder."""
-    from clearway_cli.output import say_json, say_table
+    """Show how the gateways in the data folder do: books, outbox, forwarder, clock, sources."""
+    from clearway_cli.output import say_json
     from clearway_edge import jobs
+    from clearway_edge.plain_words import status_words
 
     found = jobs.status(data_dir)
     if not found:
@@ -79,6 +116,6 @@ def status(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = Fal
         say_json(found)
     else:
         for each in found:
-            say_table(str(each["gateway"]), each)
+            typer.echo("\n".join(status_words(each)))
     if any("error" in each for each in found):
         raise typer.Exit(1)
