@@ -32,6 +32,7 @@ NO_ROOM = "outbox_no_room"
 _READ_TIMEOUT_S = 0.2
 _RETRY_SOURCE_S = 5.0
 _QUEUE_INTAKES = 256
+_KEYS_EVERY_S = 60.0
 _SHORTEST_COMMIT_S = 0.05
 """A sender that waits for its answer is answered after this, with others of the same moment: one
 fsync for all of them."""
@@ -79,6 +80,7 @@ class Agent:
         self._wake = wake
         self._boot = new_boot()
         self._clock_state = clock_state or ClockState(clock)
+        self._next_keys_s = clock.monotonic_s()
         self._batcher = Batcher(
             settings.name,
             self._boot,
@@ -104,7 +106,7 @@ class Agent:
             for name, source in self._sources.items()
         ]
         log.info("gateway_started", extra={"gateway": self._settings.name, "boot": self._boot})
-        self._keys.destroy_expired()
+        self._destroy_keys()
         self._report()
         for reader in readers:
             reader.start()
@@ -114,10 +116,10 @@ class Agent:
             self._wait(stop)
             self.commit(self._drained())
             self._beat()
+            self._destroy_keys()
             if self._clock.monotonic_s() >= next_health_s:
                 next_health_s += self._settings.health_every_s
                 self._outbox.expire()
-                self._keys.destroy_expired()
                 self._report()
         while any(reader.is_alive() for reader in readers):
             # A reader may wait for room in the queue: it gets some until it has ended.
@@ -160,6 +162,14 @@ class Agent:
         for intake in senders:
             if intake.settle is not None:
                 intake.settle(stored)
+
+    def _destroy_keys(self) -> None:
+        """Destroy keys whose epoch is over, as far as the clock can be believed."""
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_keys_s or not self._clock_state.synchronised:
+            return
+        self._next_keys_s = now_s + _KEYS_EVERY_S
+        self._keys.destroy_expired()
 
     def _beat(self) -> None:
         self._attendant.beat(self._boot, self._batcher.next_seq)

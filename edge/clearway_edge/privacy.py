@@ -2,8 +2,8 @@
 
 A pseudonym is 128 bits of HMAC-SHA256 over ``vehicle|epoch``. The key is random, belongs to one
 provider and one epoch (a local day that turns at 04:00), lies in a file of mode 0600 and is
-destroyed after the epoch and the retention of raw data. Without a key, vehicle names are too
-few to hide behind a hash: all of them are tried in a second.
+destroyed: by a live gateway an hour after the epoch, by a replay after the retention of raw data.
+Without a key, vehicle names are too few to hide behind a hash: all of them are tried in a second.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from clearway_core.clock import Clock, SystemClock, from_ms
+from clearway_core.clock import Clock, SystemClock, from_ms, to_ms
 from clearway_core.contracts.wire import GPS_PING
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,10 @@ RETENTION = timedelta(days=30)
 """How long raw GPS may be kept; a key outlives its epoch by as much, so that a vehicle of a file
 that arrives late still gets its pseudonym."""
 
+LIVE_GRACE = timedelta(hours=1)
+"""How long a live gateway keeps a key after its epoch, or after it was made, whichever is later:
+what vehicles send late mostly comes within minutes. Later still, it gets a fresh key."""
+
 KEY_BYTES = 32
 PSEUDONYM_BYTES = 16
 
@@ -40,6 +44,10 @@ such a slot share their epoch."""
 _MAX_CACHED_NAMES = 50_000
 _LATEST_MS = 4_102_444_800_000
 _SUFFIX = ".key"
+_FILE = re.compile(r"\.?(\d{4}-\d{2}-\d{2})\.(key|damaged|key\.[0-9a-f]{8})")
+"""A key, one that could not be read, or one that a crash left half made."""
+_OF_REPLAY = timedelta(days=2)
+"""After the date began in UTC; by then its epoch is over in every time zone."""
 _PROVIDER = re.compile(GPS_PING.field("provider").pattern or "")
 _UNKNOWN_PROVIDER = "_unknown"
 
@@ -73,6 +81,18 @@ def epoch_of(instant_ms: int, zone: ZoneInfo) -> str:
     return (local - EPOCH_TURN).date().isoformat()
 
 
+def epoch_end(epoch: str, zone: ZoneInfo) -> datetime:
+    """Return the instant from which on nothing belongs to an epoch: 04:00 of the next day, in UTC.
+
+    Where the clocks are changed around 04:00 it is the later of its two readings.
+    """
+    turn = (
+        datetime.combine(date.fromisoformat(epoch) + timedelta(days=1), time(), tzinfo=zone)
+        + EPOCH_TURN
+    )
+    return max(turn.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
 class KeyRing:
     """The secret keys of one gateway, one file per provider and epoch.
 
@@ -83,15 +103,24 @@ class KeyRing:
     clock
         Tells when a key has to go.
     retention
-        How long a key outlives its epoch, and the day on which it was made.
+        How long a key outlives its epoch, and the moment in which it was made.
+    zone
+        Of a live gateway: whose 04:00 ends an epoch. None for recordings, of any zone and date.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock | None = None, *, retention: timedelta = RETENTION
+        self,
+        folder: Path,
+        clock: Clock | None = None,
+        *,
+        retention: timedelta = RETENTION,
+        zone: ZoneInfo | None = None,
     ) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
         self._retention = retention
+        self._zone = zone
+        self.n_destroyed = 0
 
     def key(self, provider: str, epoch: str) -> bytes:
         """Return the key of an epoch, made and on disk before it is used for the first time.
@@ -118,25 +147,45 @@ class KeyRing:
     def destroy_expired(self) -> int:
         """Delete every key whose epoch and retention are over; return how many.
 
-        A key made late, for a recorded file of old days, lives for the retention from then on:
-        else a replay that was interrupted could not go on under the same pseudonyms.
+        To be called while the clock is believed. A key made late, for fixes of an epoch that was
+        over, lives for the retention from then on: else a replay that was interrupted could not go
+        on under the same pseudonyms, and every fix of a late vehicle would be a vehicle of its own.
         """
         now = self._clock.now()
         gone = 0
-        for file in self._folder.glob(f"*/*{_SUFFIX}"):
-            made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            try:
-                day = date.fromisoformat(file.stem)
-            except ValueError:
+        for file in sorted(self._folder.glob("*/*")):
+            found = _FILE.fullmatch(file.name)
+            if found is None:
                 continue
-            # Two days after the date began in UTC, its epoch is over in every time zone.
-            ended_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=2)
-            if max(ended_at, made_at) + self._retention < now:
+            half_made = found[2] not in {"key", "damaged"}
+            if half_made or self._ends_at(file, found[1], now) + self._retention < now:
                 file.unlink()
-                gone += 1
+                # Else a power cut could bring it back.
+                _sync_folder(file.parent)
+                gone += not half_made
         if gone:
+            self.n_destroyed += gone
             log.info("pseudonym_keys_destroyed", extra={"n_keys": gone})
         return gone
+
+    def _ends_at(self, file: Path, epoch: str, now: datetime) -> datetime:
+        """Return from when on a key is not needed any more, late fixes left aside."""
+        made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        if made_at > now:
+            # Made while the clock was wrong.
+            made_at = datetime.fromtimestamp(0, UTC)
+        try:
+            day = date.fromisoformat(epoch)
+        except ValueError:
+            return made_at
+        if self._zone is None:
+            ended_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + _OF_REPLAY
+        elif epoch > epoch_of(to_ms(now), self._zone):
+            # A vehicle whose clock is days ahead would keep one name until that day.
+            ended_at = made_at
+        else:
+            ended_at = epoch_end(epoch, self._zone)
+        return max(ended_at, made_at)
 
     def _make(self, file: Path) -> bytes:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -171,6 +220,7 @@ class Pseudonymiser:
         self._zone = zone
         self._epochs: dict[tuple[str, str], _Names] = {}
         self._slots: dict[tuple[str, int], _Names] = {}
+        self._n_destroyed = keys.n_destroyed
 
     def mask(
         self,
@@ -189,6 +239,10 @@ class Pseudonymiser:
         instants_ms
             When each was observed. [ms since 1970]
         """
+        if self._keys.n_destroyed != self._n_destroyed:
+            # A key that is destroyed must not live on in here.
+            self._n_destroyed = self._keys.n_destroyed
+            self._forget()
         slots = [
             (provider or "", instant // _SLOT_MS)
             for provider, instant in zip(providers, instants_ms, strict=True)
@@ -200,9 +254,12 @@ class Pseudonymiser:
         masked = [known[vehicle] for known, vehicle in zip(names, vehicles, strict=True)]
         epochs = [known.epoch for known in names]
         if sum(map(len, self._epochs.values())) + len(self._slots) > _MAX_CACHED_NAMES:
-            self._epochs.clear()
-            self._slots.clear()
+            self._forget()
         return masked, epochs
+
+    def _forget(self) -> None:
+        self._epochs.clear()
+        self._slots.clear()
 
     def _names(self, provider: str, epoch: str) -> _Names:
         where = (provider, epoch)
