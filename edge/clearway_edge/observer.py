@@ -96,6 +96,10 @@ class Observer:
         if self._state_file.is_due(words):
             self._state_file.write(words, self._state())
 
+    def stopping(self) -> None:
+        """Note that the agent ends as it was told to."""
+        self._manager.stopping()
+
     def words(self) -> str:
         """Return the state in one line for people."""
         states = self._states.all()
@@ -119,7 +123,7 @@ class Observer:
             "site": self._settings.site,
             "forwarder_state": sending.state,
             "clock_synchronised": self._clock_state.synchronised,
-            "clock_offset_s": self._clock_offset_s(),
+            "clock_offset_s": self._clock_state.offset_s,
             "spooled_bytes": self._outbox.waiting_bytes,
             "sent_bytes": sending.sent_bytes,
             "set_aside": self._outbox.set_aside,
@@ -158,7 +162,7 @@ class Observer:
             unclean_stops=self._outbox.unclean_stops,
             in_memory=self._settings.in_memory,
             clock_synchronised=self._clock_state.synchronised,
-            clock_offset_s=self._clock_offset_s(),
+            clock_offset_s=self._clock_state.offset_s,
             disk=None if self._outbox.folder is None else disk_of(self._outbox.folder),
             cpu_temperature_c=cpu_temperature_c(),
             resident_bytes=resident_bytes(),
@@ -181,9 +185,6 @@ class Observer:
             if stream.boot == self.receipts.boot:
                 accounts[stream.contract] = account
         return accounts, dict(spooled)
-
-    def _clock_offset_s(self) -> float | None:
-        return None
 
     def _receiver_distance_m(self) -> float | None:
         site_deg = self._settings.position_deg

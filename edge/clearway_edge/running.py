@@ -99,6 +99,7 @@ def run_gateway(
         _open_page(settings, folder, observer, clock=clock, stop=stop_sending)
         try:
             agent.run(stop)
+            observer.stopping()
             _send_last(outbox, forwarder)
         finally:
             stop_sending.set()
