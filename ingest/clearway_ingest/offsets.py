@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,9 +11,11 @@ import polars as pl
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.log import TopicPartition
+from clearway_ingest.ranges import Counter
 
 _SHARE = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
 _PARTITION = ("log_id", "topic", "log_partition")
+_COUNTER = {"contract": pl.String(), "gateway": pl.String(), "boot": pl.Int64()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,27 @@ def committed_ranges(lake: Lake) -> pl.DataFrame:
     must not look as if they had arrived before. Ranges of other logs and partitions count, so that
     nothing is stored twice after a move to another broker or to more partitions.
     """
+    rows = _below_committed(lake.table("received_ranges").scan(), lake)
+    return rows.select(*Counter._fields, "seq_first", "seq_last").collect()
+
+
+def committed_places(lake: Lake, streams: Iterable[Counter]) -> pl.DataFrame:
+    """Return the committed ranges of some streams, each with its message's place in the log."""
+    wanted = pl.DataFrame(list(streams), schema=_COUNTER, orient="row")
+    boots = wanted["boot"].unique().to_list()
+    rows = lake.table("received_ranges").scan().filter(pl.col("boot").is_in(boots))
+    return (
+        _below_committed(rows, lake)
+        .join(wanted.lazy(), on=list(Counter._fields), how="semi")
+        .select(*Counter._fields, "seq_first", "seq_last", "topic", "log_partition", "log_offset")
+        .collect()
+    )
+
+
+def _below_committed(ranges: pl.LazyFrame, lake: Lake) -> pl.LazyFrame:
     commits = (
         lake.table("ingest_commits").scan().group_by(_PARTITION).agg(pl.col("next_offset").max())
     )
-    return (
-        lake.table("received_ranges")
-        .scan()
-        .join(commits, on=_PARTITION, how="inner", validate="m:1")
-        .filter(pl.col("log_offset") < pl.col("next_offset"))
-        .select("contract", "gateway", "boot", "seq_first", "seq_last")
-        .collect()
+    return ranges.join(commits, on=_PARTITION, how="inner", validate="m:1").filter(
+        pl.col("log_offset") < pl.col("next_offset")
     )

@@ -8,7 +8,7 @@ for every record, and a table that already has a message's rows can skip it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple, TypeVar
@@ -52,6 +52,15 @@ class Spans:
         twin._firsts, twin._lasts = list(self._firsts), list(self._lasts)
         return twin
 
+    def within(self, first: int, stop: int) -> list[Span]:
+        """Return the numbers from `first` to before `stop`, in rising order."""
+        low = bisect_left(self._lasts, first)
+        high = bisect_left(self._firsts, stop, lo=low)
+        return [
+            Span(max(self._firsts[at], first), min(self._lasts[at], stop - 1))
+            for at in range(low, high)
+        ]
+
     def add(self, span: Span) -> list[Span]:
         """Add the numbers and return those that were not there yet, in rising order."""
         # Everything that overlaps or touches the span: [low, high) of the lists.
@@ -70,6 +79,19 @@ class Spans:
         self._firsts[low:high] = [span.first]
         self._lasts[low:high] = [span.last]
         return new
+
+
+def spans_of(spans: Iterable[Span]) -> Spans:
+    """Return the set of all numbers in the spans."""
+    together = Spans()
+    for span in spans:
+        together.add(span)
+    return together
+
+
+def size(spans: Iterable[Span]) -> int:
+    """Return how many numbers disjoint spans hold."""
+    return sum(span.last - span.first + 1 for span in spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +126,7 @@ class Received:
 
     def __init__(self, committed: pl.DataFrame) -> None:
         self._committed: dict[Counter, Spans] = {}
-        for contract, gateway, boot, first, last in _merged(committed).iter_rows():
+        for contract, gateway, boot, first, last in merged(committed).iter_rows():
             counter = Counter(contract, gateway, boot)
             self._committed.setdefault(counter, Spans()).add(Span(first, last))
         self._by_partition: dict[tuple[int, Counter], Spans] = {}
@@ -134,7 +156,7 @@ class Received:
         return Taken(spans, None if mask.all() else mask.tolist())
 
 
-def _merged(ranges: pl.DataFrame) -> pl.DataFrame:
+def merged(ranges: pl.DataFrame) -> pl.DataFrame:
     """Return ranges with those that overlap or touch joined: a row per message is too many."""
     counter = list(Counter._fields)
     highest_so_far = pl.col("seq_last").cum_max().shift().over(counter)

@@ -1,0 +1,210 @@
+"""The gateways' words about their pages, and the rows of the table ``books``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+
+import orjson
+import polars as pl
+
+from clearway_core.lake import Lake, Table
+from clearway_ingest.books import Balance, Told
+from clearway_ingest.ranges import Counter, Span
+
+PAGE = ("gateway", "about_contract", "about_boot", "page")
+_LOG_ORDER = ("received_at", "log_offset", "seq")
+READ_TO = "clearway-books:gateway_books"
+"""Under this name the table ``books`` commits up to which version ``gateway_books`` was read."""
+
+
+class PageKey(NamedTuple):
+    """One page."""
+
+    counter: Counter
+    page: int
+
+
+def page_of(row: Mapping[str, object]) -> PageKey:
+    """Return which page a row of ``gateway_books``, ``books`` or ``book_write_offs`` is about."""
+    boot, page = cast("int", row["about_boot"]), cast("int", row["page"])
+    counter = Counter(str(row["about_contract"]), str(row["gateway"]), boot)
+    return PageKey(counter, page)
+
+
+def told_since(lake: Lake, version: int | None, now: int | None) -> dict[PageKey, Told]:
+    """Return the latest word about each page of which a word came after a version.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    version
+        Version of ``gateway_books`` up to which words are known; None for nothing.
+    now
+        Its version now.
+    """
+    table = lake.table("gateway_books")
+    if now is None or now == version:
+        return {}
+    days = _days_since(table, version)
+    rows = (
+        table.scan([] if days is None else [("observed_date", "in", days)], version=now)
+        .sort(_LOG_ORDER)
+        .group_by(PAGE, maintain_order=True)
+        .last()
+        .collect()
+    )
+    return {page_of(row): told_of(row) for row in rows.iter_rows(named=True)}
+
+
+def _days_since(table: Table, version: int | None) -> list[object] | None:
+    """Return the days that got files after a version; None for all, where that cannot be told."""
+    delta = table.handle()
+    if version is None or delta is None:
+        return None
+    try:
+        before = table.handle_at(version)
+    except Exception:  # noqa: BLE001 -- whatever is wrong with an old version: all days are read
+        return None
+    known = set(before.file_uris())
+    if before.metadata().id != delta.metadata().id:
+        return None
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    base = f"{table.uri.rstrip('/')}/"
+    fresh = actions.filter(~(base + pl.col("path")).is_in(known))
+    return fresh["partition.observed_date"].unique().to_list()
+
+
+def told_of(row: Mapping[str, object]) -> Told:
+    """Return the word in a row of ``gateway_books``."""
+    return _told(row, spooled="n_spooled", dropped="n_dropped", closed="closed", at="received_at")
+
+
+def told_before(row: Mapping[str, object]) -> Told:
+    """Return the word that a row of ``books`` was computed from."""
+    told = {**row, "n_read": cast("int", row["n_read"]) - cast("int", row["n_untold"])}
+    return _told(
+        told,
+        spooled="n_told_spooled",
+        dropped="n_told_dropped",
+        closed="told_closed",
+        at="told_at",
+    )
+
+
+def _told(row: Mapping[str, object], *, spooled: str, dropped: str, closed: str, at: str) -> Told:
+    key = page_of(row)
+    return Told(
+        counter=key.counter,
+        page=key.page,
+        hour_start=cast("datetime", row["hour_start"]),
+        seq_first=cast("int", row["seq_first"]),
+        seq_next=cast("int", row["seq_next"]),
+        n_read=cast("int", row["n_read"]),
+        n_spooled=cast("int", row[spooled]),
+        n_dropped=cast("int", row[dropped]),
+        dropped_by_reason=str(row["dropped_by_reason"]),
+        n_unclean_stops=cast("int", row["n_unclean_stops"]),
+        n_unclean_at_most=cast("int", row["n_unclean_at_most"]),
+        closed=bool(row[closed]),
+        told_at=cast("datetime", row[at]),
+    )
+
+
+def entry(told: Told, found: Balance, received: Sequence[Span]) -> dict[str, object]:
+    """Return the row of ``books`` for a page, without ``computed_at``."""
+    return {
+        "gateway": told.counter.gateway,
+        "about_contract": told.counter.contract,
+        "about_boot": told.counter.boot,
+        "page": told.page,
+        "hour_start": told.hour_start,
+        "seq_first": told.seq_first,
+        "seq_next": told.seq_next,
+        "n_read": found.n_read,
+        "n_stored": found.n_stored,
+        "n_quarantined": found.n_quarantined,
+        "n_on_the_way": found.n_on_the_way,
+        "n_spooled": found.n_spooled,
+        "n_dropped": found.n_dropped,
+        "dropped_by_reason": told.dropped_by_reason,
+        "n_missing": found.n_missing,
+        "n_untold": found.n_untold,
+        "n_written_off": found.n_written_off,
+        "n_came_back": found.n_came_back,
+        "n_unclean_stops": told.n_unclean_stops,
+        "n_unclean_at_most": told.n_unclean_at_most,
+        "state": str(found.state),
+        "told_closed": told.closed,
+        "n_told_spooled": told.n_spooled,
+        "n_told_dropped": told.n_dropped,
+        "received_json": orjson.dumps([list(span) for span in received]).decode(),
+        "told_at": told.told_at,
+    }
+
+
+def received_before(row: Mapping[str, object]) -> list[Span]:
+    """Return the numbers that had arrived when a row of ``books`` was computed."""
+    return [Span(first, last) for first, last in orjson.loads(str(row["received_json"]))]
+
+
+class Ledger:
+    """The table ``books`` as it stands: the latest row of each page.
+
+    Parameters
+    ----------
+    table
+        The table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.told_to = table.transaction_version(READ_TO)
+        self._rows = table.scan()
+        names = ("seq_first", "seq_next", "n_untold", "state", "computed_at")
+        self._latest = latest_rows(self._rows.select(*PAGE, *names)).collect()
+
+    def unclosed(self) -> set[PageKey]:
+        """Return the pages that are not closed."""
+        rows = self._latest.filter(pl.col("state") != "closed").select(PAGE)
+        return {page_of(row) for row in rows.iter_rows(named=True)}
+
+    def pages(self, counters: set[Counter]) -> dict[PageKey, tuple[int, int, int]]:
+        """Return seq_first, seq_next and n_untold of every page of these counters."""
+        boots = [counter.boot for counter in counters]
+        rows = self._latest.filter(pl.col("about_boot").is_in(boots))
+        found = {
+            page_of(row): (row["seq_first"], row["seq_next"], row["n_untold"])
+            for row in rows.iter_rows(named=True)
+        }
+        return {page: numbers for page, numbers in found.items() if page.counter in counters}
+
+    def rows(self, pages: set[PageKey]) -> dict[PageKey, dict[str, object]]:
+        """Return the latest rows of these pages, where there are any."""
+        boots = list({page.counter.boot for page in pages})
+        latest = self._latest.filter(pl.col("about_boot").is_in(boots))
+        rows = (
+            self._rows.filter(pl.col("about_boot").is_in(boots))
+            .join(latest.lazy(), on=[*PAGE, "computed_at"], how="semi")
+            .collect()
+        )
+        return {page_of(row): row for row in rows.iter_rows(named=True) if page_of(row) in pages}
+
+    def newest(self) -> datetime | None:
+        """Return when the newest row was computed."""
+        return cast("datetime | None", self._latest["computed_at"].max())
+
+
+def latest_rows(books: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the row of each page that counts, of rows of ``books``."""
+    return books.sort("computed_at").group_by(PAGE, maintain_order=True).last()
+
+
+def written_off(lake: Lake) -> dict[PageKey, int]:
+    """Return how many records people wrote off of each page, all decisions together."""
+    rows = (
+        lake.table("book_write_offs").scan().group_by(PAGE).agg(pl.col("n_records").sum()).collect()
+    )
+    return {page_of(row): row["n_records"] for row in rows.iter_rows(named=True)}
