@@ -33,6 +33,11 @@ class GatewayDir:
         return self.root / "keys"
 
     @property
+    def clock(self) -> Path:
+        """What turns monotonic times of earlier starts of the machine into instants."""
+        return self.root / "clock.json"
+
+    @property
     def state(self) -> Path:
         """What the running gateway says about itself."""
         return self.root / "state.json"

@@ -9,15 +9,17 @@ from functools import partial
 from clearway_core.clock import Clock
 from clearway_core.stream.log import Log
 from clearway_edge.agent import Agent
+from clearway_edge.clock_bases import ClockBases
 from clearway_edge.clock_state import ClockState
 from clearway_edge.commit_times import CommitTimes
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir, gateway_dir
+from clearway_edge.kernel_clock import kernel_says_synchronised
 from clearway_edge.lake_receipts import LakeReceipts
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.observer import Observer
 from clearway_edge.outbox import Outbox
-from clearway_edge.privacy import KeyRing
+from clearway_edge.privacy import LIVE_GRACE, KeyRing
 from clearway_edge.service_manager import ServiceManager
 from clearway_edge.settings import GatewaySettings
 from clearway_edge.snapshot import Sending
@@ -52,10 +54,16 @@ def run_gateway(
     """
     folder = gateway_dir(settings.data_dir, settings.name)
     with folder.owned():
+        clock_state = ClockState(
+            clock,
+            settings.synchronised_file,
+            ask=kernel_says_synchronised,
+            bases=ClockBases(None if settings.in_memory else folder.clock),
+        )
         outbox: Outbox = (
-            MemoryOutbox(settings.bounds, clock)
+            MemoryOutbox(settings.bounds, clock, lambda: clock_state.tag)
             if settings.in_memory
-            else SqliteOutbox(folder.outbox, settings.bounds, clock)
+            else SqliteOutbox(folder.outbox, settings.bounds, clock, lambda: clock_state.tag)
         )
         forwarder = Forwarder(outbox, open_log, gateway=settings.name)
         tools = Tools(
@@ -65,7 +73,6 @@ def run_gateway(
             gateway=settings.name,
             state_dir=None if settings.in_memory else folder.sources,
         )
-        clock_state = ClockState(clock, settings.synchronised_file)
         states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
         commit_times = CommitTimes()
         observer = Observer(
@@ -86,7 +93,7 @@ def run_gateway(
             settings,
             outbox,
             sources={s.name: kind(s.kind).open_source(s.about, tools) for s in settings.sources},
-            keys=KeyRing(folder.keys, clock),
+            keys=KeyRing(folder.keys, clock, retention=LIVE_GRACE, zone=settings.time_zone),
             clock=clock,
             wake=forwarder.wake,
             clock_state=clock_state,

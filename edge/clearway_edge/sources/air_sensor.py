@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from clearway_core.clock import Clock, to_ms
+from clearway_core.clock import Clock
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SourceUnavailable
 from clearway_edge.sources.lines import Device
 from clearway_edge.sources.place import PlaceSettings
 from clearway_edge.sources.source import Intake, Reading
+from clearway_edge.sources.stamps import stamp
 
 BAD_CHECKSUM = "bad_checksum"
 FLAG_WARM_UP = "warming_up"
@@ -195,7 +196,7 @@ class AirSensor:
         flags = (FLAG_WARM_UP, *measured.flags) if warming_up else measured.flags
         values: dict[str, object] = {
             **self._constants,
-            "observed_at": to_ms(self._clock.now()),
+            **stamp(self._clock),
             "flags": " ".join(flags) or None,
             **measured.values,
         }
