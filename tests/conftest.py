@@ -13,6 +13,8 @@ import pytest
 from clearway_core.errors import ClearwayError
 
 if TYPE_CHECKING:
+    from doubles.mosquitto_broker import Mosquitto
+
     from clearway_broker.server import Broker
 
 REPOSITORY = Path(__file__).parents[1]
@@ -68,6 +70,28 @@ def broker_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
     yield start
     for broker in brokers:
         broker.kill()
+
+
+@pytest.fixture
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Mosquitto]]:
+    """Return a function that starts a real Mosquitto, or skip with the reason."""
+    from doubles.mosquitto_broker import Mosquitto, mosquitto_program  # noqa: PLC0415
+
+    if mosquitto_program() is None:
+        reason = "no Mosquitto on this machine: install the package mosquitto"
+        if os.environ.get("CLEARWAY_REQUIRE_MOSQUITTO") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    brokers: list[Mosquitto] = []
+
+    def start(*lines: str) -> Mosquitto:
+        folder = tmp_path_factory.mktemp("mosquitto")
+        brokers.append(Mosquitto(folder, lines) if lines else Mosquitto(folder))
+        return brokers[-1].start()
+
+    yield start
+    for broker in brokers:
+        broker.stop()
 
 
 def _started_broker(data_dir: Path) -> Broker:

@@ -44,8 +44,11 @@ def read_times(rule: TimeRule, values: Sequence[object]) -> list[Instant]:
     parse = _parser(rule)
     # Buses of one fleet report in the same second; a text is parsed once a chunk.
     known: dict[object, Instant] = {}
-    instants = []
+    instants: list[Instant] = []
     for value in values:
+        if not isinstance(value, str | datetime):
+            instants.append(UNPARSABLE)  # a JSON list, for one, which cannot be looked up either
+            continue
         instant = known.get(value)
         if instant is None:
             instant = known[value] = parse(value)
@@ -56,7 +59,7 @@ def read_times(rule: TimeRule, values: Sequence[object]) -> list[Instant]:
 def _scaled(values: Sequence[object], scale: int, origin_ms: int) -> list[Instant]:
     try:
         instants = [int(value) * scale + origin_ms for value in cast("Sequence[str]", values)]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return [_number(value, scale, origin_ms) for value in values]
     if instants and max(map(abs, instants)) > _MAX_MS:
         return [instant if abs(instant) <= _MAX_MS else UNPARSABLE for instant in instants]
@@ -66,7 +69,7 @@ def _scaled(values: Sequence[object], scale: int, origin_ms: int) -> list[Instan
 def _number(value: object, scale: int, origin_ms: int) -> Instant:
     try:
         number = float(cast("str", value))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return UNPARSABLE
     if not isfinite(number) or abs(number) * scale > _MAX_MS:
         return UNPARSABLE

@@ -87,3 +87,11 @@ def test_hour_that_never_happens_is_dropped_with_its_reason():
     how = rule("pattern", pattern=LOCAL, zone=CHICAGO)
     assert read_times(how, ["2015-03-08 02:30"]) == [NONEXISTENT]
     assert read_times(how, ["2015-03-08 03:00"]) == [utc_ms("2015-03-08T08:00:00+00:00")]
+
+
+@pytest.mark.parametrize("format_", [TimeFormat.ISO8601, TimeFormat.UNIX_S])
+def test_values_of_json_that_are_no_time_are_named_and_never_raise(format_):
+    rule = TimeRule(column="at", format=format_)
+    values: list[object] = [[], {}, None, float("inf"), 10**400, True]
+    found = read_times(rule, values)
+    assert found[:5] == [UNPARSABLE] * 5

@@ -15,6 +15,7 @@ from clearway_edge.sources.source import Source
 
 KINDS: Mapping[str, str] = {
     "http_push": "clearway_edge.sources.http_push",
+    "mqtt": "clearway_edge.sources.mqtt",
     "gpsd": "clearway_edge.sources.gpsd",
     "nmea": "clearway_edge.sources.nmea",
     "pmsx003": "clearway_edge.sources.pmsx003",

@@ -132,14 +132,18 @@ def profile_of(
 
 
 def belonging_to(
-    profile: SourceProfile, provider: str, *, vehicle_class: str | None, trip_ends: str | None
+    profile: SourceProfile,
+    provider: str | None,
+    *,
+    vehicle_class: str | None,
+    trip_ends: str | None,
 ) -> SourceProfile:
     """Return the profile with what the settings of its sender say.
 
     Parameters
     ----------
     provider
-        Whose vehicles they are, whatever the rows say.
+        Whose vehicles they are, whatever the rows say; None: as the rows or the profile say.
     vehicle_class
         Class of all of them, or None: as the profile says.
     trip_ends
@@ -147,7 +151,7 @@ def belonging_to(
     """
     if profile.contract != GPS_PING.identifier:
         return profile
-    fixed = {"provider": provider}
+    fixed = {} if provider is None else {"provider": provider}
     ends = profile.trip_ends
     if vehicle_class is not None:
         fixed["vehicle_class"] = vehicle_class
