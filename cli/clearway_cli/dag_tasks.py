@@ -11,13 +11,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from clearway_cli.dag_settings import from_environment, instant, plain
-from clearway_core.errors import ClearwayError, InsufficientData, TableConflict, UsageError
+from clearway_core.errors import (
+    ClearwayError,
+    ContractViolation,
+    InsufficientData,
+    TableConflict,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
 
 APPROVE = "Approve"
 """The answer that lets a proposal through, as Airflow's `ApprovalOperator` calls it."""
+
+_SHOWN_DIFFERENCES = 5
+"""A line of a task's log that a person still reads."""
 
 Account = dict[str, object]
 
@@ -120,6 +129,34 @@ def expire() -> Account:
     from clearway_ingest import retention
 
     return plain(retention.expire(from_environment().lake()))
+
+
+def close_books() -> Account:
+    """Close the gateways' books (``clearway ingest books``).
+
+    Raises
+    ------
+    ContractViolation
+        If readings are missing that nobody can account for: the task fails until they have come, or
+        a person has written them off.
+    """
+    from clearway_cli.book_text import difference
+    from clearway_ingest.book_closing import close_books as close
+
+    settings = from_environment()
+    log = settings.log()
+    try:
+        account = close(settings.lake(), log)
+    finally:
+        log.close()
+    if not account.is_closed():
+        shown = "; ".join(difference(row) for row in account.differences[:_SHOWN_DIFFERENCES])
+        message = (
+            f"the books of {len(account.differences)} gateway hours do not close: {shown}. "
+            "See docs/runbooks/books-difference.md"
+        )
+        raise ContractViolation(message)
+    return plain(account)
 
 
 def has_rows(table: str) -> bool:

@@ -20,6 +20,7 @@ from clearway_core.lake_upkeep import compact, most_files
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import Log
 from clearway_ingest.book_arrivals import Arrivals, Asked
+from clearway_ingest.book_month import SUMS
 from clearway_ingest.book_reading_point import ReadingPoint
 from clearway_ingest.book_statements import (
     PAGE,
@@ -39,11 +40,6 @@ from clearway_ingest.ranges import Counter, Span, size, spans_of
 from clearway_ingest.upkeep import MANY_FILES
 
 log_ = logging.getLogger(__name__)
-
-_SUMS = (
-    "n_read", "n_stored", "n_quarantined", "n_on_the_way", "n_spooled", "n_dropped", "n_missing",
-    "n_written_off", "n_came_back", "n_unclean_stops", "n_unclean_at_most",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +253,7 @@ def _append(
 
 def _account(lake: Lake, *, changed: int, log_was_asked: bool) -> BooksAccount:
     rows = lake.table("books").scan()
-    latest = latest_rows(rows.select(*PAGE, *_SUMS, "state", "computed_at")).collect()
+    latest = latest_rows(rows.select(*PAGE, *SUMS, "state", "computed_at")).collect()
     differing = latest.filter(pl.col("state") == str(State.DIFFERENCE))
     differences = rows.drop("received_json").join(
         differing.lazy(), on=[*PAGE, "computed_at"], how="semi"
@@ -265,7 +261,7 @@ def _account(lake: Lake, *, changed: int, log_was_asked: bool) -> BooksAccount:
     pages = Tally(latest["state"].to_list())
     return BooksAccount(
         pages={str(state): pages[str(state)] for state in State},
-        sums={name: int(latest[name].sum()) for name in _SUMS},
+        sums={name: int(latest[name].sum()) for name in SUMS},
         differences=differences.sort("hour_start", *PAGE).collect().to_dicts(),
         changed=changed,
         log_was_asked=log_was_asked,

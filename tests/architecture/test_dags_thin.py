@@ -19,6 +19,7 @@ EXPECTED = {
     "charge_proposal": ["approve", "build", "check", "propose", "publish", "record_rejection"],
     "congestion": ["build", "check", "ingest"],
     "forecast": ["build", "check"],
+    "gateway_books": ["close_books"],
     "monthly_report": ["report"],
     "retention": ["expire"],
 }
@@ -120,6 +121,7 @@ def test_every_dag_runs_alone_on_partitions_and_catches_nothing_up(parsed: Parse
         "charge_proposal": "CronPartitionTimetable",
         "congestion": "CronPartitionTimetable",
         "forecast": "PartitionedAssetTimetable",
+        "gateway_books": "CronPartitionTimetable",
         "monthly_report": "CronPartitionTimetable",
         "retention": "CronPartitionTimetable",
     }

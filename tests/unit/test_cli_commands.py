@@ -39,7 +39,11 @@ def walk(command: object, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 
 
 ALL = walk(get_command(app()), ())
-LEAVES = [path for path, command in ALL if not hasattr(command, "commands")]
+LEAVES = [
+    path
+    for path, command in ALL
+    if not hasattr(command, "commands") or getattr(command, "invoke_without_command", False)
+]
 
 
 def test_there_are_commands_to_test() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearway_cli.commands import ingest_books
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption, LogOption
 from clearway_cli.output import bar, console, say_json, say_table
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     letters.command("show")(show_letter)
     letters.command("replay")(replay_letters)
     group.add_typer(letters, name="dead-letters")
+    ingest_books.register(group)
     app.add_typer(group, name="ingest")
 
 
