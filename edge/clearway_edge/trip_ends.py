@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import asin, cos, radians, sin, sqrt
 from random import Random
-from typing import NamedTuple, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from clearway_core.units import EARTH_RADIUS_M
 from clearway_edge.convert import Converted
 from clearway_edge.profile import PUBLIC_CLASSES
+
+Item = TypeVar("Item")
 
 TRIP_END = "trip_end"
 
@@ -29,30 +31,55 @@ LONGEST_CUT_M = 300.0
 """Two minutes at least and a distance drawn from 100-300 m, whichever is longer."""
 
 
-class _Fix(NamedTuple):
-    seq: int
+class Fix(NamedTuple, Generic[Item]):
+    """One fix of a vehicle: what it is to whoever asks, when [ms since 1970] and where [°]."""
+
+    item: Item
     at_ms: int
+    lon_deg: float
+    lat_deg: float
+    occupied: object = None
+
+
+class Judged(NamedTuple, Generic[Item]):
+    """Fixes of which it is now known what they are: inside a trip, or its end."""
+
+    inside: list[Item]
+    ends: list[Item]
+
+
+class _Point(NamedTuple):
+    at_ms: int
+    lon_deg: float
+    lat_deg: float
     along_m: float
-    row: tuple[object, ...]
 
 
 @dataclass(slots=True)
-class _Trip:
-    started_ms: int
-    start_cut_ms: float
-    start_cut_m: float
-    end_cut_ms: float
-    end_cut_m: float
-    lon_deg: float
-    lat_deg: float
-    last_ms: int
+class _Trip(Generic[Item]):
+    """A trip that goes on.
+
+    Parameters
+    ----------
+    last, settled
+        Its latest fix, and the latest one that is judged.
+    held
+        Those in between.
+    """
+
     occupied: object
-    along_m: float = 0.0
-    held: deque[_Fix] = field(default_factory=deque)
+    started_ms: int
+    start_cut_ms: int
+    start_cut_m: float
+    end_cut_ms: int
+    end_cut_m: float
+    last: _Point
+    settled: _Point
+    held: deque[tuple[Item, _Point]] = field(default_factory=deque)
 
 
-class TripEndCutter:
-    """Holds each private car's latest fixes back until they prove not to be its trip's end.
+class Trips(Generic[Item]):
+    """Holds each vehicle's latest fixes back until they prove not to be its trip's end.
 
     Parameters
     ----------
@@ -62,87 +89,191 @@ class TripEndCutter:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._trips: dict[object, _Trip] = {}
+        self._trips: dict[tuple[str, str], _Trip[Item]] = {}
+
+    def take(self, who: tuple[str, str], fix: Fix[Item]) -> Judged[Item]:
+        """Take the next fix of a vehicle and return which ones are judged by it.
+
+        Parameters
+        ----------
+        who
+            Provider and vehicle.
+        """
+        trip = self._trips.get(who)
+        if trip is not None and fix.at_ms < trip.last.at_ms:
+            # Out of order: it cannot be shown to lie inside the trip.
+            return Judged([], [fix.item])
+        ends: list[Item] = []
+        if trip is None or _is_over(trip, fix):
+            ends = [] if trip is None else [item for item, _ in trip.held]
+            trip = self._trips[who] = self._begin(fix)
+        here = _after(trip.last, fix)
+        trip.last = here
+        early = here.at_ms - trip.started_ms < trip.start_cut_ms
+        if early or here.along_m < trip.start_cut_m:
+            trip.settled = here
+            return Judged([], [*ends, fix.item])
+        trip.held.append((fix.item, here))
+        return Judged(_proved(trip), ends)
+
+    def end(self, who: tuple[str, str]) -> list[Item]:
+        """Return the fixes of a vehicle that nothing more has followed: they were its trip's end.
+
+        Should the trip go on nevertheless, it does so from here.
+        """
+        trip = self._trips.get(who)
+        if trip is None:
+            return []
+        ends = [item for item, _ in trip.held]
+        trip.held.clear()
+        trip.settled = trip.last
+        return ends
+
+    def end_all(self) -> list[Item]:
+        """Forget all trips and return the fixes that were not judged: they are ends."""
+        held = [item for trip in self._trips.values() for item, _ in trip.held]
+        self._trips.clear()
+        return held
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return provider and vehicle of every trip."""
+        return list(self._trips)
+
+    def last_ms(self, who: tuple[str, str]) -> int | None:
+        """Return when a vehicle's latest fix was taken, or None without a trip [ms since 1970]."""
+        trip = self._trips.get(who)
+        return None if trip is None else trip.last.at_ms
+
+    def forget(self, who: tuple[str, str]) -> None:
+        """Forget a vehicle: its next fix begins a trip."""
+        self._trips.pop(who, None)
+
+    def settled(self) -> list[list[object]]:
+        """Return each trip as it was at its latest judged fix, for `restore`."""
+        return [
+            [
+                *who, trip.occupied, trip.started_ms, trip.start_cut_ms, trip.start_cut_m,
+                trip.end_cut_ms, trip.end_cut_m, *trip.settled,
+            ]
+            for who, trip in self._trips.items()
+        ]  # fmt: skip
+
+    def restore(self, settled: Sequence[Sequence[Any]]) -> None:
+        """Begin where `settled` was told; the fixes that were not judged have to be taken again."""
+        self._trips.clear()
+        for provider, vehicle, occupied, *numbers in settled:
+            started_ms, start_cut_ms, start_cut_m, end_cut_ms, end_cut_m, *point = numbers
+            self._trips[provider, vehicle] = _Trip(
+                occupied=occupied,
+                started_ms=started_ms,
+                start_cut_ms=start_cut_ms,
+                start_cut_m=start_cut_m,
+                end_cut_ms=end_cut_ms,
+                end_cut_m=end_cut_m,
+                last=_Point(*point),
+                settled=_Point(*point),
+            )
+
+    def _begin(self, fix: Fix[Item]) -> _Trip[Item]:
+        draw = self._random.uniform
+        point = _Point(fix.at_ms, fix.lon_deg, fix.lat_deg, 0.0)
+        return _Trip(
+            occupied=fix.occupied,
+            started_ms=fix.at_ms,
+            start_cut_ms=round(draw(SHORTEST_CUT_MS, LONGEST_CUT_MS)),
+            start_cut_m=round(draw(SHORTEST_CUT_M, LONGEST_CUT_M), 1),
+            end_cut_ms=round(draw(SHORTEST_CUT_MS, LONGEST_CUT_MS)),
+            end_cut_m=round(draw(SHORTEST_CUT_M, LONGEST_CUT_M), 1),
+            last=point,
+            settled=point,
+        )
+
+
+def _is_over(trip: _Trip[Item], fix: Fix[Item]) -> bool:
+    return fix.at_ms - trip.last.at_ms > GAP_MS or fix.occupied != trip.occupied
+
+
+def _after(last: _Point, fix: Fix[Item]) -> _Point:
+    moved_m = distance_m(last.lon_deg, last.lat_deg, fix.lon_deg, fix.lat_deg)
+    return _Point(fix.at_ms, fix.lon_deg, fix.lat_deg, round(last.along_m + moved_m, 2))
+
+
+def _proved(trip: _Trip[Item]) -> list[Item]:
+    """Return the held fixes that the trip has left far enough behind; they are held no more."""
+    proved = []
+    while trip.held:
+        item, point = trip.held[0]
+        late = trip.last.at_ms - point.at_ms >= trip.end_cut_ms
+        if not (late and trip.last.along_m - point.along_m >= trip.end_cut_m):
+            break
+        trip.held.popleft()
+        trip.settled = point
+        proved.append(item)
+    return proved
+
+
+class _Row(NamedTuple):
+    seq: int
+    values: tuple[object, ...]
+
+
+class TripEndCutter:
+    """Cuts the trip ends of recorded files.
+
+    Parameters
+    ----------
+    random
+        Draws the lengths; not seeded outside of tests.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._trips: Trips[_Row] = Trips(random)
         self._names: tuple[str, ...] = ()
 
     def cut(self, chunks: Iterator[Converted]) -> Iterator[Converted]:
         """Yield the chunks without trip ends; every record is yielded or counted once."""
         for chunk in chunks:
             yield self._cut(chunk)
-        yield self._chunk([], sum(len(trip.held) for trip in self._trips.values()), None)
-        self._trips.clear()
+        yield self._chunk([], len(self._trips.end_all()), None)
 
     def _cut(self, chunk: Converted) -> Converted:
-        names = tuple(dict.fromkeys((*self._names, *chunk.columns)))
-        if names != self._names:
-            self._widen(len(names) - len(self._names))
-            self._names = names
+        # New columns come at the end: rows that are held are filled up when they leave.
+        self._names = tuple(dict.fromkeys((*self._names, *chunk.columns)))
         n_rows = len(chunk.seq)
-        columns = [chunk.columns.get(name, [None] * n_rows) for name in names]
-        passed: list[_Fix] = []
+        columns = [chunk.columns.get(name, [None] * n_rows) for name in self._names]
+        passed: list[_Row] = []
         n_cut = 0
-        for seq, row in zip(chunk.seq, zip(*columns, strict=True), strict=True):
-            released, cut = self._take(seq, row)
-            passed += released
-            n_cut += cut
+        for seq, values in zip(chunk.seq, zip(*columns, strict=True), strict=True):
+            inside, ends = self._take(_Row(seq, values))
+            passed += inside
+            n_cut += len(ends)
         return self._chunk(passed, n_cut, chunk)
 
-    def _take(self, seq: int, row: tuple[object, ...]) -> tuple[list[_Fix], int]:
-        value = dict(zip(self._names, row, strict=True))
-        at_ms = cast("int", value["observed_at"])
-        fix = _Fix(seq, at_ms, 0.0, row)
+    def _take(self, row: _Row) -> Judged[_Row]:
+        value = dict(zip(self._names, row.values, strict=True))
         if value.get("vehicle_class") in PUBLIC_CLASSES:
-            return [fix], 0
-        who = value["provider"], value["vehicle"]
-        lon, lat = cast("float", value["lon_deg"]), cast("float", value["lat_deg"])
-        trip = self._trips.get(who)
-        if trip is not None and at_ms < trip.last_ms:
-            # Out of order: it cannot be shown to lie inside the trip.
-            return [], 1
-        if trip is None or self._is_over(trip, at_ms, value.get("occupied")):
-            n_cut = 0 if trip is None else len(trip.held)
-            trip = self._trips[who] = self._begin(at_ms, lon, lat, value.get("occupied"))
-        else:
-            n_cut = 0
-            trip.along_m += distance_m(trip.lon_deg, trip.lat_deg, lon, lat)
-        trip.lon_deg, trip.lat_deg, trip.last_ms = lon, lat, at_ms
-        if at_ms - trip.started_ms < trip.start_cut_ms or trip.along_m < trip.start_cut_m:
-            return [], n_cut + 1
-        trip.held.append(fix._replace(along_m=trip.along_m))
-        return list(_proved(trip)), n_cut
-
-    @staticmethod
-    def _is_over(trip: _Trip, at_ms: int, occupied: object) -> bool:
-        return at_ms - trip.last_ms > GAP_MS or occupied != trip.occupied
-
-    def _begin(self, at_ms: int, lon: float, lat: float, occupied: object) -> _Trip:
-        draw = self._random.uniform
-        return _Trip(
-            started_ms=at_ms,
-            start_cut_ms=draw(SHORTEST_CUT_MS, LONGEST_CUT_MS),
-            start_cut_m=draw(SHORTEST_CUT_M, LONGEST_CUT_M),
-            end_cut_ms=draw(SHORTEST_CUT_MS, LONGEST_CUT_MS),
-            end_cut_m=draw(SHORTEST_CUT_M, LONGEST_CUT_M),
-            lon_deg=lon,
-            lat_deg=lat,
-            last_ms=at_ms,
-            occupied=occupied,
+            return Judged([row], [])
+        who = cast("str", value["provider"]), cast("str", value["vehicle"])
+        fix = Fix(
+            row,
+            cast("int", value["observed_at"]),
+            cast("float", value["lon_deg"]),
+            cast("float", value["lat_deg"]),
+            value.get("occupied"),
         )
+        return self._trips.take(who, fix)
 
-    def _widen(self, more: int) -> None:
-        for trip in self._trips.values():
-            trip.held = deque(fix._replace(row=fix.row + (None,) * more) for fix in trip.held)
-
-    def _chunk(self, fixes: Sequence[_Fix], n_cut: int, chunk: Converted | None) -> Converted:
-        ordered = sorted(fixes)
+    def _chunk(self, rows: Sequence[_Row], n_cut: int, chunk: Converted | None) -> Converted:
+        ordered = sorted(rows, key=lambda row: row.seq)
         dropped = Counter() if chunk is None else Counter(chunk.dropped)
         before = 0 if chunk is None else chunk.read - len(chunk.seq)
         if n_cut:
             dropped[TRIP_END] += n_cut
         return Converted(
-            seq=[fix.seq for fix in ordered],
+            seq=[row.seq for row in ordered],
             columns={
-                name: [fix.row[place] for fix in ordered] for place, name in enumerate(self._names)
+                name: [row.values[place] if place < len(row.values) else None for row in ordered]
+                for place, name in enumerate(self._names)
             },
             read=len(ordered) + n_cut + before,
             dropped=dropped,
@@ -150,16 +281,6 @@ class TripEndCutter:
             flagged=Counter() if chunk is None else chunk.flagged,
             faults=() if chunk is None else chunk.faults,
         )
-
-
-def _proved(trip: _Trip) -> Iterator[_Fix]:
-    """Yield the held fixes that the trip has left far enough behind."""
-    while trip.held:
-        first = trip.held[0]
-        late = trip.last_ms - first.at_ms >= trip.end_cut_ms
-        if not (late and trip.along_m - first.along_m >= trip.end_cut_m):
-            return
-        yield trip.held.popleft()
 
 
 def distance_m(lon_a_deg: float, lat_a_deg: float, lon_b_deg: float, lat_b_deg: float) -> float:
