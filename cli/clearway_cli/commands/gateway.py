@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from clearway_cli.commands import gateway_fleet
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LogOption
 from clearway_core.errors import UsageError
 
@@ -17,9 +18,10 @@ SettingsOption = Annotated[Path, typer.Option("--settings", help="The gateway's 
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Set up, check and run a gateway.")
+    group = typer.Typer(no_args_is_help=True, help="Set up and run gateways; keep a fleet.")
     for command in (init, check, enrol, run, status):
         group.command()(command)
+    gateway_fleet.register(group)
     app.add_typer(group, name="gateway")
 
 
