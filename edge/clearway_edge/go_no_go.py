@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from clearway_core.clock import to_ms
 from clearway_edge.lake_receipts import Confirmed
-from clearway_edge.snapshot import Snapshot
+from clearway_edge.snapshot import OWN_CONTRACTS, Snapshot
 from clearway_edge.source_states import SourceState
 
 FIRST_READING_S = 60.0
@@ -31,6 +32,10 @@ a junction. [m]"""
 
 HOT_C = 80.0
 """A Pi slows itself down from here. [°C]"""
+
+STALE_S = 7200.0
+"""A reading that was confirmed longer ago says little about now; an office that ingests by the hour
+confirms at least one within this. [s]"""
 
 WARN_CERTIFICATE = timedelta(days=30)
 _HALF = 0.5
@@ -117,11 +122,21 @@ def duration(seconds: float) -> str:
 
 def _lake(seen: Snapshot) -> Check:
     name = "Lake"
-    stored = [one for one in seen.confirmed.values() if one.n_stored > 0]
+    readings = [one for one in seen.confirmed.values() if one.contract not in OWN_CONTRACTS]
+    stored = [one for one in readings if one.n_stored > 0]
     if stored:
         newest = max(stored, key=lambda one: one.committed_at_ms)
-        return Check(name=name, verdict=Verdict.OK, words=confirmed_words(newest))
-    if seen.confirmed:
+        words = confirmed_words(newest)
+        age_s = (to_ms(seen.seen_at) - newest.committed_at_ms) / 1000
+        if age_s <= STALE_S:
+            return Check(name=name, verdict=Verdict.OK, words=words)
+        return Check(
+            name=name,
+            verdict=Verdict.WAIT,
+            words=f"{words}, but that was {duration(age_s)} ago",
+            remedy="If this stays, ask the office whether ingest is running.",
+        )
+    if readings:
         return Check(
             name=name,
             verdict=Verdict.FIX,
@@ -171,7 +186,7 @@ def _source(name: str, state: SourceState, uptime_s: float) -> Check:
             remedy="Check that the plug sits firmly, that it is the right kind of sensor in the "
             "settings, and for a receiver that its antenna sees the sky.",
         )
-    words = f"working, {state.n_readings} readings, the last {duration(age_s)} ago"
+    words = f"working, {_readings(state.n_readings)}, the last {duration(age_s)} ago"
     if age_s <= QUIET_S:
         return Check(name=name, verdict=Verdict.OK, words=words)
     return Check(
@@ -180,6 +195,10 @@ def _source(name: str, state: SourceState, uptime_s: float) -> Check:
         words=f"quiet: the last reading came {duration(age_s)} ago",
         remedy="Check the sensor if it should be reporting now.",
     )
+
+
+def _readings(count: int) -> str:
+    return "1 reading" if count == 1 else f"{count} readings"
 
 
 def _parted(error: str) -> tuple[str, str]:
@@ -256,7 +275,7 @@ def _certificate(seen: Snapshot) -> Iterator[Check]:
 
 def _outbox(seen: Snapshot) -> Check:
     name = "Outbox"
-    words = f"{seen.n_spooled} readings wait"
+    words = f"{_readings(seen.n_spooled)} waiting"
     if seen.spooled_bytes > seen.max_spooled_bytes * _HALF:
         return Check(
             name=name,

@@ -11,7 +11,6 @@ from typing import Protocol
 import orjson
 
 from clearway_core.clock import Clock, to_ms
-from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
 from clearway_edge.certificate import Validity, validity_of
 from clearway_edge.clock_state import ClockState
 from clearway_edge.commit_times import CommitTimes
@@ -20,16 +19,13 @@ from clearway_edge.lake_receipts import LakeReceipts
 from clearway_edge.outbox import Account, Outbox
 from clearway_edge.service_manager import ServiceManager
 from clearway_edge.settings import GatewaySettings
-from clearway_edge.snapshot import Sending, Snapshot
+from clearway_edge.snapshot import OWN_CONTRACTS, Sending, Snapshot
 from clearway_edge.source_states import SourceState, SourceStates
 from clearway_edge.state_file import StateFile
 from clearway_edge.trip_ends import distance_m
 
 RECEIVERS = frozenset({"nmea", "gpsd"})
 """Kinds that may be a receiver on the pole itself."""
-
-OWN_CONTRACTS = frozenset({GATEWAY_HEALTH.identifier, GATEWAY_BOOKS.identifier})
-"""What the gateway says about itself; nothing that a sensor read."""
 
 _CERTIFICATE_EVERY_S = 3600.0
 

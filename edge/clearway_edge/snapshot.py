@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
 from clearway_edge.certificate import Validity
 from clearway_edge.device import Disk
 from clearway_edge.lake_receipts import Confirmed
 from clearway_edge.outbox import Account
 from clearway_edge.source_states import SourceState
+
+OWN_CONTRACTS = frozenset({GATEWAY_HEALTH.identifier, GATEWAY_BOOKS.identifier})
+"""What the gateway says about itself; nothing that a sensor read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
