@@ -129,6 +129,11 @@ def lanes(*, held: bool) -> tuple[int, int]:
     return first, first | _CLOCKED
 
 
+def is_held(number: int) -> bool:
+    """Return whether the row of a number waits for an exchange."""
+    return bool(number >> COUNTER_BITS & _HELD)
+
+
 def counter_of(number: int) -> int:
     """Return the counter in a row's number."""
     return number & COUNTER_MASK

@@ -31,7 +31,7 @@ def read_status(outbox: Path) -> Mapping[str, object]:
     status: dict[str, object] = {"gateway": outbox.parent.name}
     try:
         with closing(sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)) as db:
-            pages = read_pages(db)
+            pages, _ = read_pages(db)
             states = dict(db.execute("select name, value from state").fetchall())
             oldest = SqliteBatches(db).oldest()
     except sqlite3.Error as error:

@@ -254,7 +254,7 @@ class Draft:
 
     def fold(self, page: Page) -> None:
         """Add a page to the sum of those that are settled, and forget it."""
-        past = next((p for p in self._all() if p.stream == page.stream and p.number == PAST), None)
+        past = next((p for p in self.all() if p.stream == page.stream and p.number == PAST), None)
         if past is None:
             past = self._open(page.stream, page.opened, number=PAST)
         total = past.account.plus(page.account)
@@ -268,15 +268,24 @@ class Draft:
         )
         self.remove(page)
 
+    def past(self, stream: Stream, opened: Opened) -> Page:
+        """Return the page of a stream that is never told."""
+        for page in self.all():
+            if page.stream == stream and page.number == PAST:
+                return page
+        return self._open(stream, opened, number=PAST)
+
+    def keep(self, page: Page) -> None:
+        """Take a page as it is, whatever was known of it."""
+        before = self.find(page.id)
+        self.waiting_bytes += page.spooled_bytes - (before.spooled_bytes if before else 0)
+        self.changed[page.id] = page
+        self._next_id = max(self._next_id, page.id + 1)
+
     def all(self) -> list[Page]:
         """Return all pages as they will be."""
-        return list(self._all())
-
-    def _all(self) -> Iterable[Page]:
-        for number in {**self._ledger.pages, **self.changed}:
-            page = self.find(number)
-            if page is not None:
-                yield page
+        numbers = {**self._ledger.pages, **self.changed}
+        return [page for number in numbers if (page := self.find(number)) is not None]
 
     def _next_number(self, stream: Stream) -> int:
         known = self._ledger.numbers.get((stream.contract, stream.boot), 0)

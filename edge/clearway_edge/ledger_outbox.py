@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from clearway_core.clock import Clock, SystemClock, to_ms
-from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.errors import OutboxFull
-from clearway_edge.batch_store import BatchStore, Head, Row, counter_of, row_id
+from clearway_edge.batch_store import BatchStore, Row, row_id
+from clearway_edge.eviction import priority_of_parcel, to_give_up
 from clearway_edge.ledger import Draft, Ledger, Opened, Page, added, hour_of
 from clearway_edge.outbox import (
     DAMAGED,
@@ -21,16 +21,15 @@ from clearway_edge.outbox import (
     EVICTED_SIZE,
     EXCHANGE_NOTE,
     LOWEST_PRIORITY,
-    PRIORITIES,
     Account,
     Bounds,
     PageAccount,
     Parcel,
     Stream,
     Waiting,
-    WhenFull,
     sum_of,
 )
+from clearway_edge.settling import drop_rest, leave, origin, page_of, strayed, tell_again
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +74,7 @@ class LedgerOutbox:
         self._tag = tag
         self._lock = threading.RLock()
         self._counter = store.last_counter() + 1
+        self._delivered: set[int] = set()
 
     @property
     def unclean_stops(self) -> int:
@@ -114,22 +114,25 @@ class LedgerOutbox:
             first = self._counter
             opened = self._now()
             from_devices: Counter[int] = Counter()
-            for parcel in sorted(parcels, key=_priority):
+            for parcel in sorted(parcels, key=priority_of_parcel):
                 page = draft.page_for(parcel.stream, opened)
                 self._count(draft, page, parcel)
                 if parcel.payload:
-                    self._make_room(draft, parcel, before=first)
+                    self._make_room(draft, parcel, first)
                     self._add(draft, page.id, parcel, opened.at_ms)
                 if parcel.from_devices:
                     from_devices[page.id] += parcel.n_read
             for number, n_records in from_devices.items():
-                page = _page(draft, number)
+                page = page_of(draft, number)
                 draft.mark(page, most_at_once=max(page.most_at_once, n_records))
 
     def waiting(self, limit: int, *, skip_clock: str | None = None) -> Sequence[Waiting]:
         """Return batches that may be sent, by priority and age; damaged ones are counted."""
         with self._guard():
-            return self._intact(self._store.ready(limit, skip_clock))
+            if self._delivered:
+                self._forget_delivered()
+            rows = self._store.ready(limit + len(self._delivered), skip_clock)
+            return self._intact([row for row in rows if row.id not in self._delivered][:limit])
 
     def held(self) -> Sequence[Waiting]:
         """Return the batches that wait for an exchange, oldest first."""
@@ -151,7 +154,7 @@ class LedgerOutbox:
             created = {head.page: head.created_at_ms for head in reversed(heads)}
             open_records = Counter[int]()
             for head in heads:
-                page = _page(draft, head.page)
+                page = page_of(draft, head.page)
                 open_records[page.id] += head.n_records
                 draft.set(
                     page,
@@ -160,11 +163,11 @@ class LedgerOutbox:
                 )
             self._store.remove(ids)
             for parcel in parcels:
-                number = _origin(draft, parcel, open_records)
+                number = origin(draft, parcel, open_records)
                 open_records[number] -= parcel.n_records
                 if parcel.payload:
                     self._add(draft, number, parcel, created[number])
-            _drop_rest(draft, open_records, dropped or {})
+            drop_rest(draft, open_records, dropped or {})
             if note is not None:
                 self._store.set_note(EXCHANGE_NOTE, note)
         return True
@@ -183,29 +186,40 @@ class LedgerOutbox:
         """Count batches as delivered and forget them.
 
         This alone is not fsynced: a power cut that undoes it sends the batch again, and ingest
-        knows it by its identity. It saves every second fsync of an SD card.
+        knows it by its identity. It saves every second fsync of an SD card. On a full disk they
+        are forgotten in memory, and on the disk as soon as there is room.
         """
-        with self._guard(), self._store.lazily(), self._change() as draft:
-            self._leave(draft, self._store.heads(ids), None)
+        with self._lock:
+            self._delivered.update(ids)
+            self._forget_delivered()
+
+    def _forget_delivered(self) -> None:
+        try:
+            with self._guard(), self._store.lazily(), self._change() as draft:
+                leave(draft, self._store, self._store.heads(sorted(self._delivered)), None)
+        except OutboxFull as error:
+            log.warning("delivered_not_counted_yet", extra={"error": str(error)})
+        else:
+            self._delivered.clear()
 
     def reject(self, ids: Sequence[int], reason: str) -> None:
         """Count batches as dropped for good and forget them."""
         with self._change() as draft:
-            self._leave(draft, self._store.heads(ids), reason)
+            leave(draft, self._store, self._store.heads(ids), reason)
 
     def settle(self, batch: int, *, n_dropped: int, reason: str) -> None:
         """Forget a batch of which some records were dropped and the others delivered."""
         with self._change() as draft:
             for head in self._store.heads([batch]):
-                page = _page(draft, head.page)
+                page = page_of(draft, head.page)
                 draft.mark(
                     page,
                     delivered=page.delivered - n_dropped,
                     dropped=added(page.dropped, reason, n_dropped),
                 )
-                self._leave(draft, [head], None)
+                leave(draft, self._store, [head], None)
                 if n_dropped:
-                    self._tell_again(draft, {head.id})
+                    tell_again(draft, {head.id})
 
     def account(self, stream: Stream) -> Account:
         """Return the books of one stream: the sum of its pages."""
@@ -272,13 +286,13 @@ class LedgerOutbox:
             old = []
             for priority in range(LOWEST_PRIORITY + 1):
                 for head in self._store.in_order(priority):
-                    page = _page(draft, head.page)
-                    if page.opened.tag is not None:
+                    page = draft.find(head.page)
+                    if page is not None and page.opened.tag is not None:
                         continue
-                    if head.created_at_ms + page.shift_ms >= oldest_ms:
+                    if head.created_at_ms + (page.shift_ms if page else 0) >= oldest_ms:
                         break
                     old.append(head)
-            self._leave(draft, old, EVICTED_AGE)
+            leave(draft, self._store, old, EVICTED_AGE)
         return sum(head.n_records for head in old)
 
     def close(self) -> None:
@@ -331,7 +345,7 @@ class LedgerOutbox:
         )
         self._counter += 1
         self._store.insert(row)
-        page = _page(draft, number)
+        page = page_of(draft, number)
         draft.set(
             page,
             spooled=page.spooled + parcel.n_records,
@@ -351,39 +365,24 @@ class LedgerOutbox:
     def _is_over(draft: Draft, page: Page) -> bool:
         return draft.current.get(page.stream) != page.id and page.spooled == 0
 
-    def _make_room(self, draft: Draft, parcel: Parcel, *, before: int) -> None:
-        """Give up batches of the same or less importance, the least important and oldest first."""
-        size = len(parcel.payload)
-        over = max(
-            draft.waiting_bytes + size - self._bounds.max_bytes,
-            self._store.too_large_by(size, self._bounds.max_bytes),
-        )
-        if over <= 0:
-            return
-        victims = []
-        if self._bounds.when_full is WhenFull.DROP_OLDEST and size <= self._bounds.max_bytes:
-            for priority in range(LOWEST_PRIORITY, _priority(parcel) - 1, -1):
-                for head in self._store.in_order(priority):
-                    if over <= 0 or counter_of(head.id) >= before:
-                        break
-                    victims.append(head)
-                    over -= head.n_bytes
-        if over > 0:
-            message = (
-                f"the outbox holds {draft.waiting_bytes} bytes that may not give way to these "
-                f"{size}, and may hold {self._bounds.max_bytes}: bring the log back, or raise "
-                "outbox.max_mib"
-            )
-            raise OutboxFull(message)
-        self._leave(draft, victims, EVICTED_SIZE)
-        log.warning("outbox_full_dropped_oldest", extra={"n_batches": len(victims)})
+    def _make_room(self, draft: Draft, parcel: Parcel, before: int) -> None:
+        victims = to_give_up(draft, self._store, parcel, bounds=self._bounds, before=before)
+        if victims:
+            told = [head for head in victims if head.id in self._delivered]
+            lost = [head for head in victims if head.id not in self._delivered]
+            leave(draft, self._store, told, None)
+            leave(draft, self._store, lost, EVICTED_SIZE)
+            log.warning("outbox_full_dropped_oldest", extra={"n_batches": len(lost)})
 
     def _intact(self, rows: Sequence[Row]) -> list[Waiting]:
         damaged = [row.head for row in rows if not row.intact]
-        if damaged:
-            log.error("outbox_batches_damaged", extra={"n_batches": len(damaged)})
+        lost = [row for row in rows if row.intact and row.page not in self._ledger.pages]
+        if damaged or lost:
+            log.error("outbox_batches_damaged", extra={"n_batches": len(damaged) + len(lost)})
             with self._change() as draft:
-                self._leave(draft, damaged, DAMAGED)
+                leave(draft, self._store, damaged, DAMAGED)
+                for row in lost:
+                    strayed(draft, self._store, row, self._now())
         pages = self._ledger.pages
         return [
             Waiting(
@@ -396,75 +395,5 @@ class LedgerOutbox:
                 page=row.page,
             )
             for row in rows
-            if row.intact
+            if row.intact and row.page in pages
         ]
-
-    def _leave(self, draft: Draft, heads: Sequence[Head], reason: str | None) -> None:
-        """Count batches as delivered, or as dropped under a reason, and delete them."""
-        reports = set()
-        for head in heads:
-            page = _page(draft, head.page)
-            n_records = min(head.n_records, page.spooled)
-            draft.set(
-                page,
-                spooled=page.spooled - n_records,
-                spooled_bytes=max(0, page.spooled_bytes - head.n_bytes),
-                delivered=page.delivered + (n_records if reason is None else 0),
-                dropped=page.dropped if reason is None else added(page.dropped, reason, n_records),
-            )
-            if page.stream.contract == GATEWAY_BOOKS.identifier:
-                reports.add(head.id)
-        self._store.remove([head.id for head in heads])
-        if reports and reason is None:
-            self._was_told(draft, reports)
-        elif reports:
-            self._tell_again(draft, reports)
-
-    def _was_told(self, draft: Draft, reports: set[int]) -> None:
-        """Forget the pages whose last word has been delivered."""
-        for page in [page for page in draft.all() if page.told_in in reports]:
-            told = draft.mark(page, told_in=None)
-            if told.told_closed and told.told_revision == told.revision:
-                draft.fold(told)
-
-    @staticmethod
-    def _tell_again(draft: Draft, reports: set[int]) -> None:
-        for page in [page for page in draft.all() if page.told_in in reports]:
-            draft.mark(page, told_in=None, told_revision=-1)
-
-
-def _page(draft: Draft, number: int) -> Page:
-    page = draft.find(number)
-    if page is None:
-        message = f"page {number} of a batch that waits is missing"
-        raise LookupError(message)
-    return page
-
-
-def _priority(parcel: Parcel) -> int:
-    return PRIORITIES.get(parcel.stream.contract, LOWEST_PRIORITY)
-
-
-def _origin(draft: Draft, parcel: Parcel, open_records: Mapping[int, int]) -> int:
-    """Return the page that the records of an exchanged parcel were counted on."""
-    if parcel.page is not None:
-        return parcel.page
-    mine = [n for n in open_records if _page(draft, n).stream == parcel.stream]
-    return max(mine, key=lambda number: open_records[number])
-
-
-def _drop_rest(
-    draft: Draft, open_records: Counter[int], dropped: Mapping[Stream, Mapping[str, int]]
-) -> None:
-    """Count what an exchange gave up on the pages that the records were read on."""
-    left = {stream: Counter(reasons) for stream, reasons in dropped.items()}
-    for number, n_records in sorted(open_records.items()):
-        page = _page(draft, number)
-        for reason, count in sorted(left.get(page.stream, Counter()).items()):
-            taken = min(count, open_records[number])
-            open_records[number] -= taken
-            left[page.stream][reason] -= taken
-            page = draft.set(page, dropped=added(page.dropped, reason, taken))
-        if open_records[number]:
-            message = f"an exchange leaves {n_records} records of page {number} unaccounted for"
-            raise ValueError(message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from clearway_core.clock import Clock
-from clearway_edge.batch_store import Head, Row, counter_of, lane_start, lanes, priority_of
+from clearway_edge.batch_store import Head, Row, counter_of, is_held, priority_of
 from clearway_edge.ledger import Draft, Ledger
 from clearway_edge.ledger_outbox import LedgerOutbox, Tag, believed
 from clearway_edge.outbox import Bounds
@@ -79,13 +79,13 @@ class MemoryBatches:
         found = [
             row
             for row in self._rows.values()
-            if not _is_held(row) and (row.clock is None or row.clock != skip_clock)
+            if not is_held(row.id) and (row.clock is None or row.clock != skip_clock)
         ]
         return sorted(found, key=lambda row: (priority_of(row.id), _put_order(row)))[:limit]
 
     def held(self) -> list[Row]:
         """Return rows that are held, oldest first."""
-        return sorted(filter(_is_held, self._rows.values()), key=_put_order)
+        return sorted((row for row in self._rows.values() if is_held(row.id)), key=_put_order)
 
     def oldest(self) -> Head | None:
         """Return the row that was put first, or None."""
@@ -109,8 +109,3 @@ class MemoryBatches:
 
 def _put_order(row: Row) -> int:
     return counter_of(row.id)
-
-
-def _is_held(row: Row) -> bool:
-    priority = priority_of(row.id)
-    return row.id >= lane_start(priority, lanes(held=True)[0])

@@ -5,24 +5,22 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
-from clearway_edge.batch_store import Head, Row, counter_of, lane_start, lanes
+from clearway_edge.batch_store import Head, Row, counter_of, is_held, lane_start, lanes
 from clearway_edge.ledger import Draft, Page
 from clearway_edge.outbox import LOWEST_PRIORITY
+from clearway_edge.outbox_file import FILE_SLACK_BYTES, PAGE_BYTES
 
 MAX_LOOK_BYTES = 4 * 1024 * 1024
 """Payload that is held in memory at once, however many batches were asked for."""
 
-FILE_SLACK_BYTES = 1024 * 1024
-"""What the file may hold beside its bound: the tables themselves, counts, and half-full pages of
-an outbox that is nearly empty."""
-
 _DIGEST_BYTES = 16
 _HEAD = "id, page, n_records, length(payload), created_at_ms"
-_ROW = "id, page, n_records, created_at_ms, clock, digest, payload"
+ROW = "id, page, n_records, created_at_ms, clock, digest, payload"
 
 
 class SqliteBatches:
@@ -63,7 +61,9 @@ class SqliteBatches:
         try:
             yield
         finally:
-            self.db.execute("pragma synchronous=full")
+            # The file may have been set aside meanwhile, and its connection closed.
+            with suppress(sqlite3.ProgrammingError):
+                self.db.execute("pragma synchronous=full")
 
     def last_counter(self) -> int:
         """Return the highest counter of all lanes."""
@@ -78,7 +78,7 @@ class SqliteBatches:
     def insert(self, row: Row) -> None:
         """Add a row with its digest."""
         self.db.execute(
-            f"insert into batch ({_ROW}) values (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- a constant
+            f"insert into batch ({ROW}) values (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- a constant
             (
                 row.id,
                 row.page,
@@ -91,8 +91,13 @@ class SqliteBatches:
         )
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Delete rows."""
+        """Delete rows; trip ends that waited to be cut are overwritten."""
+        held = any(is_held(number) for number in ids)
+        if held:
+            self.db.execute("pragma secure_delete=on")
         self.db.executemany("delete from batch where id = ?", [(number,) for number in ids])
+        if held:
+            self.db.execute("pragma secure_delete=off")
 
     def heads(self, ids: Sequence[int]) -> list[Head]:
         """Return those rows of the given ones that exist."""
@@ -139,10 +144,9 @@ class SqliteBatches:
 
     def too_large_by(self, n_bytes: int, bound: int) -> int:
         """Return by how many bytes the file would pass a bound with so many more [B]."""
-        (page_size,) = self.db.execute("pragma page_size").fetchone()
         (n_pages,) = self.db.execute("pragma page_count").fetchone()
         (n_free,) = self.db.execute("pragma freelist_count").fetchone()
-        return int((n_pages - n_free) * page_size + n_bytes - bound - FILE_SLACK_BYTES)
+        return int((n_pages - n_free) * PAGE_BYTES + n_bytes - bound - FILE_SLACK_BYTES)
 
     def note(self, name: str) -> bytes | None:
         """Return what is kept under a name."""
@@ -158,29 +162,28 @@ class SqliteBatches:
 
     def _in_order(self, priority: int, skip_clock: str | None, *, held: bool) -> Iterator[Row]:
         plain, clocked = lanes(held=held)
-        query = f"select {_ROW} from batch where id between ? and ? order by id"  # noqa: S608
-        every = [self._rows(self.db.execute(query, _bounds(priority, plain)))]
+        query = f"select {ROW} from batch where id between ? and ? order by id"  # noqa: S608
+        every = [rows_of(self.db.execute(query, _bounds(priority, plain)))]
         # An index of the few rows that have a clock: hours of them may have to stay.
-        query = f"select {_ROW} from batch where clock = ? and id between ? and ? order by id"  # noqa: S608
+        query = f"select {ROW} from batch where clock = ? and id between ? and ? order by id"  # noqa: S608
         for (clock,) in self.db.execute(
             "select distinct clock from batch where clock is not null"
         ).fetchall():
             if clock != skip_clock:
                 cursor = self.db.execute(query, (clock, *_bounds(priority, clocked)))
-                every.append(self._rows(cursor))
+                every.append(rows_of(cursor))
         return heapq.merge(*every, key=lambda row: counter_of(row.id))
-
-    @staticmethod
-    def _rows(
-        cursor: Iterable[tuple[int, int, int, int, str | None, bytes, bytes]],
-    ) -> Iterator[Row]:
-        for number, page, n_records, created_at_ms, clock, expected, payload in cursor:
-            row = Row(number, page, n_records, created_at_ms, clock, payload)
-            yield row if digest(row) == expected else replace(row, intact=False)
 
     def _heads(self, query: str, values: tuple[int, ...]) -> Iterator[Head]:
         for row in self.db.execute(query.format(_HEAD), values):
             yield Head(*row)
+
+
+def rows_of(cursor: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
+    """Return what a query for `ROW` found, with their digests checked."""
+    for number, page, n_records, created_at_ms, clock, expected, payload in cursor:
+        row = Row(number, page, n_records, created_at_ms, clock, payload)
+        yield row if digest(row) == expected else replace(row, intact=False)
 
 
 def digest(row: Row) -> bytes:
