@@ -179,6 +179,8 @@ def balance(
     since = max(0, held.n_received - (n_read - told.n_spooled - told.n_dropped))
     n_spooled = told.n_spooled - min(since, told.n_spooled)
     n_dropped = told.n_dropped - min(max(0, since - told.n_spooled), told.n_dropped)
+    # With both, it cannot be told which of them came: only the gateway's next word closes the page.
+    is_certain = told.n_spooled == 0 or told.n_dropped == 0
     not_here = n_read - n_dropped - n_spooled - held.n_received
     n_on_the_way = not_here if not_here > 0 and not is_read_past else 0
     not_here -= n_on_the_way
@@ -201,7 +203,7 @@ def balance(
             differs=not_here != 0 or rows_lacking != 0,
             gap=gap,
             n_on_the_way=n_on_the_way,
-            is_over=told.closed or reach.is_followed,
+            is_over=told.closed or (reach.is_followed and is_certain),
             is_settled=n_written_off is not None and written_off == gap,
         ),
     )
