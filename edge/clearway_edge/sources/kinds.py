@@ -14,8 +14,12 @@ from clearway_core.settings import Section
 from clearway_edge.sources.source import Source
 
 KINDS: Mapping[str, str] = {
+    "airgradient": "clearway_edge.sources.airgradient",
+    "gtfs_realtime": "clearway_edge.sources.gtfs_realtime",
     "http_push": "clearway_edge.sources.http_push",
     "mqtt": "clearway_edge.sources.mqtt",
+    "purpleair": "clearway_edge.sources.purpleair",
+    "sensor_community": "clearway_edge.sources.sensor_community",
     "gpsd": "clearway_edge.sources.gpsd",
     "nmea": "clearway_edge.sources.nmea",
     "pmsx003": "clearway_edge.sources.pmsx003",

@@ -12,8 +12,13 @@ SHORTEST = 16
 """Characters of a token, at least: one that is shorter can be tried out."""
 
 
-def read_token(file: Path) -> Secret:
+def read_token(file: Path, *, shortest: int = SHORTEST) -> Secret:
     """Return the token of a file.
+
+    Parameters
+    ----------
+    shortest
+        Characters that it must have; others choose the keys that they give.
 
     Raises
     ------
@@ -26,9 +31,9 @@ def read_token(file: Path) -> Secret:
         reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
         message = f"the token file {file} cannot be read ({reason}): check path and permissions"
         raise SourceUnavailable(message) from error
-    if len(text) < SHORTEST or not text.isprintable() or " " in text:
+    if len(text) < shortest or not text.isprintable() or " " in text:
         message = (
-            f"the token file {file} holds no token: expected one line of at least {SHORTEST} "
+            f"the token file {file} holds no token: expected one line of at least {shortest} "
             "characters without spaces, such as `openssl rand -hex 32` writes"
         )
         raise SourceUnavailable(message)
