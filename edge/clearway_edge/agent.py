@@ -265,26 +265,26 @@ class Agent:
         if parcel is not None:
             self._spool(parcel)
 
+    def _health_of(self, stream: Stream) -> dict[str, object]:
+        return health_record(
+            stream,
+            self._outbox.account(stream),
+            spool=self._outbox,
+            clock=self._clock,
+            settings_hash=self._settings.fingerprint,
+            vitals=self._attendant.vitals(),
+        )
+
     def _tell_health(self) -> None:
-        records = []
+        streams = [s for s in self._outbox.streams() if s.contract not in OWN_REPORTS]
+        # A gateway whose sensors are all silent still says that it lives: about its own reports.
+        alive = [self._batcher.stream(GATEWAY_HEALTH.identifier)]
+        records = [self._health_of(stream) for stream in streams or alive]
         told = {page.stream for page in self._outbox.pages()}
         for stream in self._outbox.streams():
-            if stream.contract not in OWN_REPORTS:
-                records.append(
-                    health_record(
-                        stream,
-                        self._outbox.account(stream),
-                        spool=self._outbox,
-                        clock=self._clock,
-                        settings_hash=self._settings.fingerprint,
-                        vitals=self._attendant.vitals(),
-                    )
-                )
             if stream.boot != self._boot and stream not in told:
                 # The lake has the last word of all its pages.
                 self._outbox.forget(stream)
-        if not records:
-            return
         parcel = parcel_of(
             self._settings.name,
             records,

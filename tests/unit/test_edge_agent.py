@@ -225,7 +225,10 @@ def test_stopping_spools_everything_that_was_read_and_reports_it(tmp_path):
     assert feed.closed
     batches = sent(box)
     assert sum(len(b) for b in batches if b.contract == "gps_ping/1") == 50
-    [health] = [b for b in batches if b.contract == "gateway_health/1"]
+    [alive, health] = [b for b in batches if b.contract == "gateway_health/1"]
+    # Before the first reading it says that it lives, for nothing else may ever come.
+    assert alive.columns["about_contract"] == ["gateway_health/1"]
+    assert alive.columns["n_read"] == [0]
     assert health.columns["n_read"] == [50]
     assert health.columns["about_boot"] == [works.boot]
     assert len(str(health.columns["settings_hash"][0])) == 64
