@@ -10,8 +10,9 @@ from typing import cast
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.stream.batch import Batch, encode
-from clearway_edge.checks import Flags, check_ranges
+from clearway_edge.checks import Checks
 from clearway_edge.clock_state import ClockLook, ClockState
+from clearway_edge.flags import Flags
 from clearway_edge.outbox import Parcel, Stream
 from clearway_edge.privacy import Pseudonymiser
 from clearway_edge.sources.source import Intake, Reading, columns_of
@@ -73,6 +74,7 @@ class Batcher:
         self._pseudonyms = pseudonyms
         self._clock = clock
         self._clock_state = clock_state
+        self._checks = Checks()
         # What is read later than this is compared with it.
         clock_state.look()
         self.next_seq: Counter[str] = Counter()
@@ -155,7 +157,7 @@ class Batcher:
                 self._check_clock(columns["observed_at"], flags)
         if "monotonic_ms" in columns:
             columns["monotonic_ms"] = _monotonic(columns, flags, look)
-        check_ranges(about, columns, flags)
+        self._checks.flag(about, columns, flags)
         columns["flags"] = flags.column(len(rows))
         return columns, flags
 

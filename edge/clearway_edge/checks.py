@@ -7,30 +7,16 @@ on and ends in ingest's quarantine, counted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
 from clearway_core.contracts.field import Contract, DataType, Field, broken_rule
+from clearway_core.contracts.wire import AIR_READING, GPS_PING
+from clearway_edge.check_parameters import check_parameters
+from clearway_edge.flags import Flags
+from clearway_edge.sensor_checks import SensorChecks
+from clearway_edge.vehicle_checks import VehicleChecks
 
 _NUMBERS = frozenset({DataType.FLOAT64, DataType.INSTANT, DataType.INT64, DataType.INT32})
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """Flags of a chunk's rows, by row; most rows have none."""
-
-    by_row: dict[int, list[str]] = field(default_factory=dict)
-
-    def add(self, row: int, flag: str) -> None:
-        """Set a flag on a row."""
-        self.by_row.setdefault(row, []).append(flag)
-
-    def column(self, n_rows: int) -> list[str | None]:
-        """Return the ``flags`` column: names separated by a space, None without any."""
-        values: list[str | None] = [None] * n_rows
-        for row, names in self.by_row.items():
-            values[row] = " ".join(dict.fromkeys(names))
-        return values
 
 
 def check_ranges(contract: Contract, columns: Mapping[str, Sequence[object]], flags: Flags) -> None:
@@ -62,3 +48,37 @@ def _all_within(fact: Field, values: Sequence[object]) -> bool:
         return True
     low_ok = fact.minimum is None or min(numbers) >= fact.minimum
     return low_ok and (fact.maximum is None or max(numbers) <= fact.maximum)
+
+
+class Checks:
+    """All checks of one gateway; they remember a little of each vehicle and sensor.
+
+    Flags depend on the order of readings alone, not on how they are cut into chunks. Nothing of it
+    is stored: after a start the first readings have nothing to be compared with.
+    """
+
+    def __init__(self) -> None:
+        parameters = check_parameters()
+        self._by_contract: Mapping[str, VehicleChecks | SensorChecks] = {
+            GPS_PING.identifier: VehicleChecks(parameters),
+            AIR_READING.identifier: SensorChecks(parameters),
+        }
+
+    def flag(
+        self, contract: Contract, columns: Mapping[str, Sequence[object]], flags: Flags
+    ) -> None:
+        """Flag what is out of range, or odd beside what came before; values stay.
+
+        Parameters
+        ----------
+        contract
+            Of the columns; vehicles are under pseudonyms.
+        columns
+            Wire values, in the order in which they were read.
+        flags
+            Takes what is found.
+        """
+        check_ranges(contract, columns, flags)
+        checks = self._by_contract.get(contract.identifier)
+        if checks is not None:
+            checks.flag(columns, flags)

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar, cast
 
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.datum import to_wgs84
-from clearway_edge.checks import Flags, check_ranges
+from clearway_edge.checks import check_ranges
+from clearway_edge.flags import Flags
 from clearway_edge.profile import (
     Datum,
     FlagRule,
