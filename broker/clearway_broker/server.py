@@ -10,7 +10,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clearway_broker import artifacts
@@ -78,11 +78,27 @@ class Broker:
         The runtime.
     port
         Port for clients; None takes a free one and keeps it for further starts.
+    more_settings
+        Further lines of its settings, which go before ours; ``{host}``, ``{port}`` and
+        ``{controller_port}`` are filled in. For tests that need other listeners.
+    format_options
+        Further options of the tool that prepares its folder, such as ``--add-scram``.
     """
 
-    def __init__(self, data_dir: Path, jars: Path, java: Java, *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        jars: Path,
+        java: Java,
+        *,
+        port: int | None = None,
+        more_settings: str = "",
+        format_options: Sequence[str] = (),
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self.port = port if port is not None else free_port()
+        self._more_settings = more_settings
+        self._format_options = tuple(format_options)
         self._jars = jars
         self._java = java
         self._process: subprocess.Popen[bytes] | None = None
@@ -219,7 +235,7 @@ class Broker:
 
     def _write_settings(self) -> Path:
         settings = self.data_dir / "server.properties"
-        text = _SETTINGS.format(
+        text = (_SETTINGS + self._more_settings).format(
             host=HOST,
             port=self.port,
             controller_port=free_port(),
@@ -233,7 +249,10 @@ class Broker:
             self._command(
                 *_QUICK,
                 main="kafka.tools.StorageTool",
-                arguments=("format", "--cluster-id", _cluster_id(), "--config", str(settings)),
+                arguments=(
+                    *("format", "--cluster-id", _cluster_id(), "--config", str(settings)),
+                    *self._format_options,
+                ),
             ),
             capture_output=True,
             text=True,

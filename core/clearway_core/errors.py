@@ -10,7 +10,8 @@
     │   └── MessagesLost     the log no longer holds what was never read: waiting will not help
     ├── OutboxFull           the gateway's disk budget is used up
     ├── DeliveryFailed       the log did not take a batch (yet)
-    │   └── MessageTooLarge  the log will never take a batch of this size: split it
+    │   ├── MessageTooLarge  the log will never take a batch of this size: split it
+    │   └── LogRefused       the log turns this sender away until somebody changes something
     ├── OffsetRegression     a table was asked to go back behind what it has committed
     ├── TableConflict        someone else wrote the same table, or it is of a newer version
     ├── UnknownUnit          a unit that we cannot convert
@@ -79,6 +80,24 @@ class DeliveryFailed(ClearwayError):  # noqa: N818
 
 class MessageTooLarge(DeliveryFailed):
     """The log will never take a message of this size: split the batch."""
+
+
+class LogRefused(DeliveryFailed):
+    """The log turns this sender away: certificate, password or permission must be changed.
+
+    Parameters
+    ----------
+    message
+        What was expected, what came, what to do.
+    cause
+        The short of it: why, and what to change.
+    retry_after_s
+        When another attempt makes sense. [s]
+    """
+
+    def __init__(self, message: str, *, cause: str, retry_after_s: float = 1.0) -> None:
+        self.cause = cause
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class OffsetRegression(ClearwayError):  # noqa: N818

@@ -13,13 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
-from clearway_core.errors import DeliveryFailed, MessageTooLarge, SourceUnavailable
+from clearway_core.errors import (
+    DeliveryFailed,
+    LogRefused,
+    MessageTooLarge,
+    SourceUnavailable,
+)
 from clearway_core.stream.kafka_connection import (
     CONNECT_TIMEOUT_S,
     connected,
     connection_settings,
 )
 from clearway_core.stream.kafka_reader import KafkaReader, reading_consumer
+from clearway_core.stream.kafka_refusal import refusal_of
 from clearway_core.stream.log import (
     DEFAULT_PARTITIONS,
     Message,
@@ -101,7 +107,7 @@ class KafkaLog:
         Raises
         ------
         DeliveryFailed
-            If the broker cannot be reached or refuses.
+            If the broker cannot be reached; `LogRefused` if it turns this client away.
         """
         try:
             with self._admin() as admin:
@@ -113,7 +119,7 @@ class KafkaLog:
                 admin.wait_for_topics([topic], timeout_ms=self._timeout_ms)
         except kafka_errors.KafkaError as error:
             message = f"Kafka at {self._where} did not create topic {topic}: {_text(error)}"
-            raise DeliveryFailed(message, retry_after_s=_RETRY_AFTER_S) from error
+            raise _failed(message, error) from error
 
     def append(self, topic: str, messages: Sequence[Message]) -> None:
         """Store all messages durably: all in-sync replicas have confirmed each.
@@ -122,6 +128,7 @@ class KafkaLog:
         ------
         DeliveryFailed
             If the broker cannot be reached or did not confirm in time; some may be stored.
+            `LogRefused` if it turns this client away.
         MessageTooLarge
             If a message is over the limit; none is stored where this process knows the limit.
         """
@@ -147,7 +154,7 @@ class KafkaLog:
                     f"Kafka at {self._where} did not confirm {len(messages)} messages for {topic} "
                     f"within {self._timeout_s:g} s: {_text(error)}. They stay with the sender."
                 )
-                raise DeliveryFailed(text, retry_after_s=_RETRY_AFTER_S) from error
+                raise _failed(text, error) from error
 
     def first_offsets(self, topic: str) -> Mapping[TopicPartition, int]:
         """Return the oldest offset that each partition still holds; empty without the topic."""
@@ -300,5 +307,13 @@ def _partition_numbers(admin: KafkaAdminClient, topic: str) -> list[int]:
     return sorted(part["partition_index"] for part in described["partitions"])
 
 
+def _failed(text: str, error: Exception) -> DeliveryFailed:
+    cause = refusal_of(error)
+    if cause is None:
+        return DeliveryFailed(text, retry_after_s=_RETRY_AFTER_S)
+    return LogRefused(text, cause=cause, retry_after_s=_RETRY_AFTER_S)
+
+
 def _text(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__
+    text = str(error).strip().removeprefix("KafkaConnectionError: ")
+    return refusal_of(error) or text or type(error).__name__
