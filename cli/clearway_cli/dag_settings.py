@@ -9,6 +9,7 @@ A DAG file imports this inside its tasks, so that a scheduler parses it without 
 ``CLEARWAY_CITY``       City pack: folder or shipped name. [the data folder's, if any]
 ``CLEARWAY_ZONE``       GeoJSON of the zone to propose a charge for. [the city's only zone]
 ``CLEARWAY_MAP``        Address of the map, for the links in an approval. [none]
+``CLEARWAY_ALERTS``     Settings of the watch over gateways. [``alerts.toml`` in the data folder]
 ``CLEARWAY_INGEST``     ``dag``: the hourly run ingests; ``service``: something else does. [dag]
 ======================  =========================================================================
 """
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 INGEST_CHOICES = ("dag", "service")
 
+ALERTS_FILE = "alerts.toml"
+"""Settings of the watch over gateways, in the data folder."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagSettings:
@@ -44,6 +48,8 @@ class DagSettings:
         The installation's data folder.
     lake_address, log_address, city_name, zone_file, map_address
         As given; None where the default of the table above holds.
+    alerts_file
+        Settings of the watch over gateways.
     ingest_in_dag
         Whether the hourly run ingests. Exactly one process may own a partition of the log, so
         where an ingest service runs, the DAG must not.
@@ -55,6 +61,7 @@ class DagSettings:
     city_name: str | None
     zone_file: Path | None
     map_address: str | None
+    alerts_file: Path
     ingest_in_dag: bool
 
     def lake(self) -> Lake:
@@ -119,13 +126,15 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> DagSettings
         message = f"CLEARWAY_INGEST must be one of {', '.join(INGEST_CHOICES)}, got {ingest!r}"
         raise UsageError(message)
     zone = given.get("CLEARWAY_ZONE")
+    data_dir = Path(given.get("CLEARWAY_DATA_DIR", DEFAULT))
     return DagSettings(
-        data_dir=Path(given.get("CLEARWAY_DATA_DIR", DEFAULT)),
+        data_dir=data_dir,
         lake_address=given.get("CLEARWAY_LAKE"),
         log_address=given.get("CLEARWAY_LOG"),
         city_name=given.get("CLEARWAY_CITY"),
         zone_file=None if zone is None else Path(zone),
         map_address=given.get("CLEARWAY_MAP"),
+        alerts_file=Path(given.get("CLEARWAY_ALERTS", data_dir / ALERTS_FILE)),
         ingest_in_dag=ingest == "dag",
     )
 

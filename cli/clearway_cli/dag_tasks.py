@@ -14,6 +14,7 @@ from clearway_cli.dag_settings import from_environment, instant, plain
 from clearway_core.errors import (
     ClearwayError,
     ContractViolation,
+    DeliveryFailed,
     InsufficientData,
     TableConflict,
     UsageError,
@@ -156,6 +157,28 @@ def close_books() -> Account:
             "See docs/runbooks/books-difference.md"
         )
         raise ContractViolation(message)
+    return plain(account)
+
+
+def watch() -> Account:
+    """Look at the gateways once, and tell people what is new (``clearway gateway watch``).
+
+    Raises
+    ------
+    InsufficientData
+        If no settings say whom to tell.
+    DeliveryFailed
+        If a message could not be sent; the next look tries again.
+    """
+    from clearway_fleet import jobs
+
+    settings = from_environment()
+    if not settings.alerts_file.exists():
+        message = f"no {settings.alerts_file} says whom to tell: see docs/guides/fleet.md"
+        raise InsufficientData(message)
+    account = jobs.watch(settings.lake(), settings.alerts_file)
+    if account.failed:
+        raise DeliveryFailed("; ".join(sorted(set(account.failed.values()))))
     return plain(account)
 
 

@@ -88,6 +88,7 @@ SETTINGS: Mapping[str, str] = {
     "CLEARWAY_CITY": "the data folder's city, if any",
     "CLEARWAY_ZONE": "the city's only zone",
     "CLEARWAY_MAP": "none",
+    "CLEARWAY_ALERTS": "alerts.toml in the data folder",
     "CLEARWAY_INGEST": "dag",
     "CLEARWAY_BROKER_JARS": "the usual cache folder",
     "CLEARWAY_APPROVAL_URL": "none",

@@ -44,8 +44,8 @@ def books_findings(lake: Lake, site_of: Mapping[str, str]) -> list[Finding]:
     by_place: dict[str, list[tuple[datetime, str]]] = {}
     for gateway, contract, n_missing, hour_start, n_hours in rows.iter_rows():
         words = (
-            f"{gateway}, {contract}: {n_missing:,} records in {n_hours} hours that nobody can "
-            "account for"
+            f"{gateway}, {contract}: {n_missing:,} records that nobody can account for "
+            f"(hours: {n_hours})"
         )
         by_place.setdefault(site_of.get(gateway, gateway), []).append((hour_start, words))
     return [

@@ -224,7 +224,7 @@ def _conditions(limits: Thresholds) -> tuple[_Condition, ...]:
         _Condition(
             OUTBOX_SET_ASIDE,
             lambda report: bool(report.set_aside),
-            lambda report: f"{report.set_aside or 0} damaged parts",
+            lambda report: f"damaged parts: {report.set_aside or 0}",
         ),
         _Condition(
             CLOCK_WRONG,

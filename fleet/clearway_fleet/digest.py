@@ -29,7 +29,13 @@ def digest_due(ledger: Ledger, now: datetime, teller: Teller, hour: int | None) 
 
 
 def digest_notice(
-    name: str, seen: Look, ledger: Ledger, *, teller: Teller, channels: tuple[str, ...]
+    name: str,
+    seen: Look,
+    ledger: Ledger,
+    *,
+    teller: Teller,
+    channels: tuple[str, ...],
+    n_open: int,
 ) -> Notice:
     """Return the digest of a look."""
     states = Counter(status.state for status in seen.statuses)
@@ -37,7 +43,7 @@ def digest_notice(
     places = {finding.site for finding in needing}
     words = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no sites"
     lines = [
-        f"Sites: {words}. {len(places)} need a hand, {len(ledger.open)} alarms are open.",
+        f"Sites: {words}. Need a hand: {len(places)}. Open alarms: {n_open}.",
         "",
         *_section("Needs a hand", [_line(finding, teller) for finding in _sorted(needing)]),
         *_section("Said since yesterday", [notice.subject for notice in ledger.since_yesterday]),

@@ -106,12 +106,16 @@ def _notices(ledger: Ledger, seen: Look, settings: AlertSettings) -> tuple[list[
         new_id=lambda cause, about: _alarm_id(cause, about, seen.at),
     )
     new = [_notice(one, teller, settings.channels) for one in due]
+    n_ended = sum(one.kind is Kind.ALL_CLEAR for one in due)
+    n_open = len(ledger.open) + len(due) - 2 * n_ended
     digest = digest_due(ledger, seen.at, teller, settings.digest_hour)
     if digest is not None:
-        new.append(digest_notice(digest, seen, ledger, teller=teller, channels=settings.channels))
-    n_ended = sum(one.kind is Kind.ALL_CLEAR for one in due)
-    n_begun = sum(one.kind is Kind.ALARM for one in due)
-    return [*_still_wanted(ledger.unsent, settings), *new], len(ledger.open) - n_ended + n_begun
+        new.append(
+            digest_notice(
+                digest, seen, ledger, teller=teller, channels=settings.channels, n_open=n_open
+            )
+        )
+    return [*_still_wanted(ledger.unsent, settings), *new], n_open
 
 
 def _still_wanted(unsent: Sequence[Notice], settings: AlertSettings) -> list[Notice]:

@@ -20,6 +20,7 @@ EXPECTED = {
     "congestion": ["build", "check", "ingest"],
     "forecast": ["build", "check"],
     "gateway_books": ["close_books"],
+    "gateway_watch": ["watch"],
     "monthly_report": ["report"],
     "retention": ["expire"],
 }
@@ -122,6 +123,7 @@ def test_every_dag_runs_alone_on_partitions_and_catches_nothing_up(parsed: Parse
         "congestion": "CronPartitionTimetable",
         "forecast": "PartitionedAssetTimetable",
         "gateway_books": "CronPartitionTimetable",
+        "gateway_watch": "CronPartitionTimetable",
         "monthly_report": "CronPartitionTimetable",
         "retention": "CronPartitionTimetable",
     }

@@ -181,7 +181,7 @@ class Postbox:
     async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802 -- aiosmtpd's name
         if self.refuses:
             return self.refuses
-        mail = message_from_bytes(envelope.content, policy=policy.default)
+        mail = message_from_bytes(envelope.content.replace(b"\r\n", b"\n"), policy=policy.default)
         self.mails.append(mail)
         return "250 taken"
 

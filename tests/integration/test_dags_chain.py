@@ -118,6 +118,8 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
     assert (forecast.task_id, forecast.state) == ("build", "skipped")  # a morning is no history
     [expired] = airflow_home.run_chain(tmp_path, city="demo_city", dag_ids=["retention"])
     assert (expired.task_id, expired.state) == ("expire", "success")
+    [watched] = airflow_home.run_chain(tmp_path, city="demo_city", dag_ids=["gateway_watch"])
+    assert (watched.task_id, watched.state) == ("watch", "skipped")  # nobody is to be told
     assert lake.table("gps_pings").scan().head(1).collect().height == 1  # received just now
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearway_cli.dag_settings import ALERTS_FILE
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
     CityOption,
@@ -20,9 +21,6 @@ from clearway_core.errors import UsageError
 
 if TYPE_CHECKING:
     from clearway_fleet.looking import Look
-
-ALERTS_FILE = "alerts.toml"
-"""Settings of the watch, in the data folder."""
 
 ByOption = Annotated[
     str, typer.Option("--by", help="Who decides it: your name, as the register shows it.")
