@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from doubles.edge_agents import live_agent
 from doubles.edge_certificates import self_signed
+from doubles.edge_doubles import TurnableClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from clearway_edge.outbox import Bounds, WhenFull
 from clearway_edge.settings import read_settings
 from clearway_edge.sources import push_desk, push_server
 from clearway_edge.sources.http_push import HttpPushSource
-from clearway_edge.sources.push_memory import Known, RequestMemory, digest_of
+from clearway_edge.sources.push_memory import LONGEST_S, Known, RequestMemory, digest_of
 from clearway_edge.sqlite_outbox import SqliteOutbox
 
 CABS = "cabs-token-0123456789abcdef"
@@ -323,7 +324,8 @@ def test_memory_of_requests_is_bounded_and_survives_a_torn_end(tmp_path):
         assert memory.begin(digest) is Known.NEW
         assert memory.begin(digest) is Known.UNDER_WAY
         memory.stored(digest)
-    assert sum(file.stat().st_size for file in tmp_path.iterdir()) == 20 * 16
+    # Two files, each with its key and when it was begun.
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) == 20 * 16 + 2 * 40
     with (tmp_path / "requests").open("ab") as stream:
         stream.write(b"torn")
     again = RequestMemory(tmp_path, requests=10)
@@ -331,6 +333,39 @@ def test_memory_of_requests_is_bounded_and_survives_a_torn_end(tmp_path):
     new = digest_of("p", "/x", b"new")
     again.stored(new)
     assert RequestMemory(tmp_path, requests=10).begin(new) is Known.STORED
+
+
+def test_memory_of_requests_lasts_for_half_a_day_and_its_keys_for_a_day(tmp_path):
+    clock = TurnableClock()
+    memory = RequestMemory(tmp_path, clock=clock)
+    first, second = (digest_of("p", "/x", body) for body in (b"first", b"second"))
+    memory.stored(first)
+    first_key = (tmp_path / "requests").read_bytes()[:32]
+    clock.forward(LONGEST_S - 1)
+    memory.forget_old()
+    memory.stored(second)
+    clock.forward(2)
+    memory.forget_old()
+    assert memory.begin(first) is Known.STORED
+    assert RequestMemory(tmp_path, clock=clock).begin(second) is Known.STORED
+    clock.forward(LONGEST_S)
+    RequestMemory(tmp_path, clock=clock)
+    assert not any(first_key in file.read_bytes() for file in tmp_path.iterdir())
+    clock.forward(LONGEST_S)
+    assert RequestMemory(tmp_path, clock=clock).begin(second) is Known.NEW
+
+
+def test_clock_that_jumps_forgets_no_request_of_the_last_half_day(tmp_path):
+    clock = TurnableClock()
+    memory = RequestMemory(tmp_path, clock=clock)
+    digest = digest_of("p", "/x", b"first")
+    memory.stored(digest)
+    for years in (-20, 40, -20):
+        clock.jump_to(clock.now().replace(year=clock.now().year + years))
+        memory.forget_old()
+        assert memory.begin(digest) is Known.STORED
+    clock.jump_to(clock.now().replace(year=2040))
+    assert RequestMemory(tmp_path, clock=clock).begin(digest) is Known.STORED
 
 
 def test_memory_that_cannot_be_written_still_knows_this_run(tmp_path, caplog):

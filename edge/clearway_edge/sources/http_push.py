@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable, UsageError
 from clearway_core.settings import Section
@@ -123,7 +124,8 @@ def _sender(section: Section, folder: Path) -> SenderSettings | None:
 def open_source(settings: HttpPushSettings, tools: Tools) -> HttpPushSource:
     """Return the endpoint; it listens once it is first read."""
     beside = re.sub(r"[^\w.-]", "_", settings.name)
-    return HttpPushSource(settings, None if tools.state_dir is None else tools.state_dir / beside)
+    state_dir = None if tools.state_dir is None else tools.state_dir / beside
+    return HttpPushSource(settings, state_dir, clock=tools.clock)
 
 
 class HttpPushSource:
@@ -135,11 +137,15 @@ class HttpPushSource:
         Where it listens, and to whom.
     state_dir
         Where it remembers which requests are stored; None: until the process ends.
+    clock
+        Tells when it forgets them.
     """
 
-    def __init__(self, settings: HttpPushSettings, state_dir: Path | None) -> None:
+    def __init__(
+        self, settings: HttpPushSettings, state_dir: Path | None, *, clock: Clock | None = None
+    ) -> None:
         self._settings = settings
-        self._state_dir = state_dir
+        self._memory = RequestMemory(state_dir, clock=clock)
         self._desk: FleetDesk | None = None
         self._server: PushServer | None = None
 
@@ -154,6 +160,7 @@ class HttpPushSource:
         try:
             job = desk.jobs.get(timeout=max(timeout_s, 0.001))
         except queue.Empty:
+            self._memory.forget_old()
             return Intake()
         intake = Intake(settle=job.settle)
         try:
@@ -196,7 +203,7 @@ class HttpPushSource:
             if len({sender.token.reveal() for sender in senders}) < len(senders):
                 message = "two senders have the same token: make one for each of them"
                 raise SourceUnavailable(message)
-            self._desk = FleetDesk(senders, RequestMemory(self._state_dir))
+            self._desk = FleetDesk(senders, self._memory)
         if self._server is None:
             self._server = PushServer(self._settings.listen, self._desk)
         return self._desk
