@@ -41,7 +41,6 @@ class Mosquitto:
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",
-            "autosave_on_changes true",
             "max_queued_messages 100000",
             *lines,
         ]

@@ -1,0 +1,60 @@
+"""Every kind of source has what a person and a small gateway need of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from clearway_core.errors import SettingsError
+from clearway_edge.settings import read_settings
+from clearway_edge.sources.kinds import KINDS
+
+README = Path(__file__).parents[2] / "edge/README.md"
+HEAD = '[gateway]\nname = "gw-1"\ntime_zone = "Asia/Bangkok"\n'
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sample_of_every_kind_is_good(tmp_path, kind):
+    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    file = tmp_path / "gateway.toml"
+    file.write_text(HEAD + text, encoding="utf-8")
+    [source] = read_settings(file).sources
+    assert source.kind == kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_that_a_sample_leaves_out_are_known_too(tmp_path, kind):
+    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    file = tmp_path / "gateway.toml"
+    file.write_text(HEAD + re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE), "utf-8")
+    faults = ""
+    try:
+        read_settings(file)
+    except SettingsError as error:
+        faults = str(error)
+    # Two ways of the same thing exclude each other; a key that nobody knows is a mistake.
+    assert "unknown key" not in faults
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_readme_has_a_row_for_every_kind(kind):
+    assert f"| `{kind}` |" in README.read_text(encoding="utf-8")
+
+
+def test_kinds_that_are_not_used_cost_no_memory():
+    program = """
+import sys
+from clearway_edge.sources.kinds import KINDS, kind
+for name in KINDS:
+    kind(name)
+print(*{"paho", "google.protobuf", "google.transit", "serial", "cryptography"} & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
