@@ -143,6 +143,8 @@ def read_settings(file: Path) -> GatewaySettings:
     gateway = top.section("gateway")
     name = _name(gateway, "name", gateway.text("name"))
     site = gateway.optional_text("site")
+    if site is not None:
+        _name(gateway, "site", site)
     position_deg = _position(gateway)
     data_dir = Path(gateway.text("data_dir", ".clearway"))
     zone = gateway.time_zone("time_zone")
@@ -165,7 +167,7 @@ def read_settings(file: Path) -> GatewaySettings:
     return GatewaySettings(
         file=file,
         name=name,
-        site=None if site is None else _name(gateway, "site", site),
+        site=site,
         position_deg=position_deg,
         data_dir=data_dir if data_dir.is_absolute() else file.parent / data_dir,
         time_zone=zone,
