@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake, Table
 from clearway_ingest.flush import TABLE_OF
-from clearway_ingest.offsets import committed_places
+from clearway_ingest.offsets import committed_places, written_after
 from clearway_ingest.ranges import Counter, Span, Spans, merged
 
-_PLACE = ("topic", "log_partition")
+_PLACE = ("log_id", "topic", "log_partition")
+
+
+HOSTS_APART = timedelta(hours=1)
+"""Two ingest processes write the same tables by the clocks of two machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,13 @@ class Arrivals:
     ----------
     lake
         The lake.
-    counters
-        Whose numbers.
+    floors
+        Lowest number that is wanted, by counter.
     """
 
-    def __init__(self, lake: Lake, counters: Iterable[Counter]) -> None:
+    def __init__(self, lake: Lake, floors: Mapping[Counter, int]) -> None:
         self._lake = lake
-        self._places = committed_places(lake, counters)
+        self._places = committed_places(lake, floors)
         self._spans: defaultdict[Counter, Spans] = defaultdict(Spans)
         for contract, gateway, boot, first, last in merged(self._places).iter_rows():
             self._spans[Counter(contract, gateway, boot)].add(Span(first, last))
@@ -69,9 +74,13 @@ class Arrivals:
             places = self._messages(contract, asked)
             if places.is_empty():
                 continue
+            since = written_after(self._lake, places)
             if contract in TABLE_OF:
-                _count(self._lake.table(TABLE_OF[contract]), contract, places, (asked, stored))
-            _count(self._lake.table("quarantine"), contract, places, (asked, quarantined))
+                table = self._lake.table(TABLE_OF[contract])
+                _count(table, places, since, (_of(contract, asked), stored))
+            _count(
+                self._lake.table("quarantine"), places, since, (_of(contract, asked), quarantined)
+            )
         return [Rows(*both) for both in zip(stored, quarantined, strict=True)]
 
     def _messages(self, contract: str, asked: Sequence[Asked]) -> pl.DataFrame:
@@ -107,11 +116,20 @@ class Arrivals:
         )
 
 
+Wanted = Mapping[tuple[str, int], Sequence[tuple[int, Asked]]]
+"""Places in a list of counts, and the numbers that each is for, by gateway and boot."""
+
+
+def _of(contract: str, asked: Sequence[Asked]) -> Wanted:
+    wanted: defaultdict[tuple[str, int], list[tuple[int, Asked]]] = defaultdict(list)
+    for at, each in enumerate(asked):
+        if each.counter.contract == contract:
+            wanted[each.counter.gateway, each.counter.boot].append((at, each))
+    return wanted
+
+
 def _count(
-    table: Table,
-    contract: str,
-    places: pl.DataFrame,
-    into: tuple[Sequence[Asked], list[int]],
+    table: Table, places: pl.DataFrame, since: datetime | None, into: tuple[Wanted, list[int]]
 ) -> None:
     """Add the rows of each set of numbers to its count, one day of the table at a time."""
     where = reduce(
@@ -124,33 +142,32 @@ def _count(
             for row in places.iter_rows(named=True)
         ),
     )
-    if "contract" in LAKE_CONTRACTS[table.contract.name].columns:
-        where &= pl.col("contract") == contract
-    asked, counts = into
-    by_origin: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    for at, each in enumerate(asked):
-        if each.counter.contract == contract:
-            by_origin[each.counter.gateway, each.counter.boot].append(at)
-    for day in _days(table):
+    wanted, counts = into
+    for day in _days(table, since):
         rows = table.scan(day).filter(where).select("gateway", "boot", "seq").collect()
         for (gateway, boot), part in rows.group_by("gateway", "boot"):
-            _add(part["seq"], by_origin.get((str(gateway), int(str(boot))), ()), asked, counts)
+            numbers = np.sort(part["seq"].to_numpy())
+            for at, each in wanted.get((str(gateway), int(str(boot))), ()):
+                counts[at] += _found(numbers, each.spans)
 
 
-def _add(
-    seq: pl.Series, positions: Iterable[int], asked: Sequence[Asked], counts: list[int]
-) -> None:
-    numbers = np.sort(seq.to_numpy())
-    for at in positions:
-        firsts = np.array([span.first for span in asked[at].spans], dtype=np.int64)
-        lasts = np.array([span.last for span in asked[at].spans], dtype=np.int64)
-        found = np.searchsorted(numbers, lasts, "right") - np.searchsorted(numbers, firsts, "left")
-        counts[at] += int(found.sum())
+def _found(numbers: npt.NDArray[np.int64], spans: Sequence[Span]) -> int:
+    """Return how many of sorted numbers lie in the spans."""
+    firsts = np.array([span.first for span in spans], dtype=np.int64)
+    lasts = np.array([span.last for span in spans], dtype=np.int64)
+    found = np.searchsorted(numbers, lasts, "right") - np.searchsorted(numbers, firsts, "left")
+    return int(found.sum())
 
 
-def _days(table: Table) -> list[list[tuple[str, str, object]]]:
-    """Return the conditions that read a table piece by piece: memory for a day, not for all."""
+def _days(table: Table, since: datetime | None) -> list[list[tuple[str, str, object]]]:
+    """Return the conditions that read a table piece by piece: memory for a day, not for all.
+
+    Days that no file was written for since are left out. Compaction writes, too; what it joins
+    was written before.
+    """
     if "observed_date" not in table.contract.partition_by:
         return [[]]
-    held: Mapping[str, pl.Series] = table.partition_values().to_dict()
-    return [[("observed_date", "=", day)] for day in held["observed_date"].unique().sort()]
+    times = table.partition_times()
+    if since is not None:
+        times = times.filter(pl.col("written_at") >= since - HOSTS_APART)
+    return [[("observed_date", "=", day)] for day in times["observed_date"].unique().sort()]

@@ -26,6 +26,7 @@ from clearway_ingest.book_statements import (
     PAGE,
     READ_TO,
     Ledger,
+    Numbered,
     PageKey,
     entry,
     latest_rows,
@@ -125,20 +126,31 @@ class _Closing:
         words: Mapping[PageKey, Told],
         point: ReadingPoint,
     ) -> None:
-        unclosed = ledger.unclosed()
-        counters = {page.counter for page in unclosed.union(words)}
-        known = ledger.pages(counters)
+        unclosed = ledger.unclosed().union(words)
+        lowest: dict[Counter, int] = {}
+        for key in unclosed:
+            lowest[key.counter] = min(key.page, lowest.get(key.counter, key.page))
+        known = ledger.pages(lowest)
         self._reaches = _reaches(known, words)
         # A word that is lost, or comes late after all, changes what the page before answers for.
-        moved = {page for page in known if self._reaches[page].n_untold != known[page][2]}
-        self._before = ledger.rows(unclosed.union(words, moved))
+        moved = {
+            PageKey(counter, numbered.page)
+            for counter, pages in known.items()
+            for numbered in pages
+            if self._reaches[PageKey(counter, numbered.page)].n_untold != numbered.n_untold
+        }
+        self._before = ledger.rows(unclosed.union(moved))
         self._told = {page: told_before(row) for page, row in self._before.items()}
         for page, told in words.items():
             earlier = self._told.get(page)
             if earlier is None or told.told_at >= earlier.told_at:
                 self._told[page] = told
         self._point = point
-        self._arrivals = Arrivals(lake, counters)
+        floors: dict[Counter, int] = {}
+        for page in self._told:
+            first = self._reaches[page].first
+            floors[page.counter] = min(first, floors.get(page.counter, first))
+        self._arrivals = Arrivals(lake, floors)
         self._written_off = written_off(lake)
 
     def rows(self) -> list[dict[str, object]]:
@@ -206,19 +218,23 @@ class _Known:
 
 
 def _reaches(
-    known: Mapping[PageKey, tuple[int, int, int]], words: Mapping[PageKey, Told]
+    known: Mapping[Counter, Sequence[Numbered]], words: Mapping[PageKey, Told]
 ) -> dict[PageKey, Reach]:
     """Return what every page answers for, with what has been told of it last."""
-    told = {page: (first, stop) for page, (first, stop, _) in known.items()}
-    told |= {page: (word.seq_first, word.seq_next) for page, word in words.items()}
-    by_counter: defaultdict[Counter, list[tuple[int, int, int]]] = defaultdict(list)
-    for page, (first, stop) in told.items():
-        by_counter[page.counter].append((page.page, first, stop))
-    return {
-        PageKey(counter, page): reach
-        for counter, pages in by_counter.items()
-        for page, reach in reaches(pages).items()
-    }
+    found: dict[PageKey, Reach] = {}
+    told: defaultdict[Counter, dict[int, tuple[int, int, int]]] = defaultdict(dict)
+    for counter, pages in known.items():
+        told[counter] = {page.page: (page.page, page.seq_first, page.seq_next) for page in pages}
+    for (counter, page), word in words.items():
+        told[counter][page] = (page, word.seq_first, word.seq_next)
+    for counter, numbers in told.items():
+        lowest = min(known.get(counter, ()), key=lambda page: page.page, default=None)
+        # Where earlier pages are left out, the lowest one begins where they ended.
+        left_out = lowest is not None and not lowest.is_first and min(numbers) == lowest.page
+        start = lowest.seq_first if lowest is not None and left_out else 0
+        for page, reach in reaches(numbers.values(), start=start).items():
+            found[PageKey(counter, page)] = reach
+    return found
 
 
 def _number(row: Mapping[str, object], name: str) -> int:

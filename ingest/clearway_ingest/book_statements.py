@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -24,6 +25,17 @@ class PageKey(NamedTuple):
 
     counter: Counter
     page: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """A page that the books know, by its numbers; `is_first`: the first that was ever told."""
+
+    page: int
+    seq_first: int
+    seq_next: int
+    n_untold: int
+    is_first: bool
 
 
 def page_of(row: Mapping[str, object]) -> PageKey:
@@ -171,26 +183,54 @@ class Ledger:
         rows = self._latest.filter(pl.col("state") != "closed").select(PAGE)
         return {page_of(row) for row in rows.iter_rows(named=True)}
 
-    def pages(self, counters: set[Counter]) -> dict[PageKey, tuple[int, int, int]]:
-        """Return seq_first, seq_next and n_untold of every page of these counters."""
-        boots = [counter.boot for counter in counters]
-        rows = self._latest.filter(pl.col("about_boot").is_in(boots))
-        found = {
-            page_of(row): (row["seq_first"], row["seq_next"], row["n_untold"])
-            for row in rows.iter_rows(named=True)
-        }
-        return {page: numbers for page, numbers in found.items() if page.counter in counters}
+    def pages(self, lowest: Mapping[Counter, int]) -> dict[Counter, list[Numbered]]:
+        """Return the pages of counters from one on, and of those before the one that reaches most.
 
-    def rows(self, pages: set[PageKey]) -> dict[PageKey, dict[str, object]]:
+        Parameters
+        ----------
+        lowest
+            From which page on, by counter.
+        """
+        wanted = pl.DataFrame(
+            [(each.gateway, each.contract, each.boot, page) for each, page in lowest.items()],
+            schema={**{name: self._latest.schema[name] for name in PAGE[:3]}, "lowest": pl.Int64()},
+            orient="row",
+        )
+        mine = self._latest.join(wanted, on=PAGE[:3], how="inner", validate="m:1")
+        earlier = pl.col("page") < pl.col("lowest")
+        before = mine.filter(earlier).sort("seq_next", "page").group_by(PAGE[:3]).last()
+        firsts = mine.group_by(PAGE[:3]).agg(pl.col("page").min().alias("first_page"))
+        rows = pl.concat([mine.filter(~earlier), before.select(mine.columns)]).join(
+            firsts, on=PAGE[:3], validate="m:1"
+        )
+        found: dict[Counter, list[Numbered]] = {counter: [] for counter in lowest}
+        for row in rows.iter_rows(named=True):
+            key = page_of(row)
+            found[key.counter].append(
+                Numbered(
+                    page=key.page,
+                    seq_first=row["seq_first"],
+                    seq_next=row["seq_next"],
+                    n_untold=row["n_untold"],
+                    is_first=key.page == row["first_page"],
+                )
+            )
+        return found
+
+    def rows(self, pages: Collection[PageKey]) -> dict[PageKey, dict[str, object]]:
         """Return the latest rows of these pages, where there are any."""
-        boots = list({page.counter.boot for page in pages})
-        latest = self._latest.filter(pl.col("about_boot").is_in(boots))
+        wanted = pl.DataFrame(
+            [(p.counter.gateway, p.counter.contract, p.counter.boot, p.page) for p in pages],
+            schema={name: self._latest.schema[name] for name in PAGE},
+            orient="row",
+        )
+        latest = self._latest.join(wanted, on=PAGE, how="semi")
         rows = (
-            self._rows.filter(pl.col("about_boot").is_in(boots))
+            self._rows.filter(pl.col("about_boot").is_in(latest["about_boot"].unique().to_list()))
             .join(latest.lazy(), on=[*PAGE, "computed_at"], how="semi")
             .collect()
         )
-        return {page_of(row): row for row in rows.iter_rows(named=True) if page_of(row) in pages}
+        return {page_of(row): row for row in rows.iter_rows(named=True)}
 
     def newest(self) -> datetime | None:
         """Return when the newest row was computed."""

@@ -121,7 +121,7 @@ class Balance:
     state: State
 
 
-def reaches(pages: Iterable[tuple[int, int, int]]) -> Mapping[int, Reach]:
+def reaches(pages: Iterable[tuple[int, int, int]], *, start: int = 0) -> Mapping[int, Reach]:
     """Return what each page of one counter answers for.
 
     Numbers between two pages were given to readings whose page's last word never arrived: the page
@@ -131,10 +131,12 @@ def reaches(pages: Iterable[tuple[int, int, int]]) -> Mapping[int, Reach]:
     ----------
     pages
         Page, seq_first and seq_next of all pages that were ever told.
+    start
+        Where the numbers of these pages start; above 0 where earlier pages are left out.
     """
     rows = sorted(pages)
     found: dict[int, Reach] = {}
-    told_to = 0
+    told_to = start
     before: int | None = None
     for page, first, stop in rows:
         gap = max(0, first - told_to)

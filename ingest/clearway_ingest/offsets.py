@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
 import polars as pl
 
@@ -89,17 +91,56 @@ def committed_ranges(lake: Lake) -> pl.DataFrame:
     return rows.select(*Counter._fields, "seq_first", "seq_last").collect()
 
 
-def committed_places(lake: Lake, streams: Iterable[Counter]) -> pl.DataFrame:
-    """Return the committed ranges of some streams, each with its message's place in the log."""
-    wanted = pl.DataFrame(list(streams), schema=_COUNTER, orient="row")
+def committed_places(lake: Lake, floors: Mapping[Counter, int]) -> pl.DataFrame:
+    """Return the committed ranges of some counters, each with its message's place in the log.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    floors
+        Lowest number that is wanted, by counter.
+    """
+    wanted = pl.DataFrame(
+        [(*counter, floor) for counter, floor in floors.items()],
+        schema={**_COUNTER, "floor": pl.Int64()},
+        orient="row",
+    )
     boots = wanted["boot"].unique().to_list()
     rows = lake.table("received_ranges").scan().filter(pl.col("boot").is_in(boots))
     return (
         _below_committed(rows, lake)
-        .join(wanted.lazy(), on=list(Counter._fields), how="semi")
-        .select(*Counter._fields, "seq_first", "seq_last", "topic", "log_partition", "log_offset")
+        .join(wanted.lazy(), on=list(Counter._fields), how="inner", validate="m:1")
+        .filter(pl.col("seq_last") >= pl.col("floor"))
+        .select(*Counter._fields, "seq_first", "seq_last", *_PARTITION, "log_offset")
         .collect()
     )
+
+
+def written_after(lake: Lake, places: pl.DataFrame) -> datetime | None:
+    """Return a time before which no row of some messages was written; None for any time.
+
+    A table gets the rows of a message after the commit before the one that covers it.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    places
+        ``log_id``, ``topic``, ``log_partition`` and ``offset_first`` of the messages.
+    """
+    before = (
+        lake.table("ingest_commits")
+        .scan()
+        .join(places.lazy(), on=list(_PARTITION), how="inner")
+        .filter(pl.col("next_offset") <= pl.col("offset_first"))
+        .group_by(_PARTITION)
+        .agg(pl.col("committed_at").max())
+        .collect()
+    )
+    if len(before) < len(places):
+        return None
+    return cast("datetime | None", before["committed_at"].min())
 
 
 def _below_committed(ranges: pl.LazyFrame, lake: Lake) -> pl.LazyFrame:
