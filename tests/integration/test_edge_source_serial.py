@@ -293,6 +293,73 @@ def test_sensirion_speaks_whole_numbers_where_told(terminal):
     device.close()
 
 
+# ---------------------------------------------------------------- two sensors, one record
+
+
+@pytest.fixture
+def pair(tmp_path, terminal):
+    second = Terminal(tmp_path / "ttyUSB1")
+    clock = TurnableClock()
+    device = source("pmsx003", terminal, clock, second=str(second.path))
+    device.read(0.0)
+    yield device, terminal, second, clock
+    device.close()
+
+
+def test_pair_gives_both_channels_in_one_record(pair):
+    device, first, second, _ = pair
+    first.write(pms([10] * 13))
+    second.write(pms([30] * 13))
+    [values], _ = read(device, 1)
+    assert (values["pm2_5_cf1_a_ugm3"], values["pm2_5_cf1_b_ugm3"]) == (10, 30)
+    assert (values["pm2_5_atm_ugm3"], values["pm2_5_atm_b_ugm3"]) == (10, 30)
+    assert values["pm10_cf1_ugm3"] == 10
+    assert broken_rules(AIR_READING, values) == []
+
+
+def test_reading_without_its_partner_travels_alone_after_a_moment(pair):
+    device, first, second, clock = pair
+    first.write(pms([10] * 13))
+    assert read_for(device, 0.3) == []
+    clock.forward(1.3)
+    [values] = read_for(device, 0.3)
+    assert "pm2_5_cf1_b_ugm3" not in values
+    second.write(pms([30] * 13))
+    assert read_for(device, 0.3) == []
+    clock.forward(1.3)
+    first.write(pms([11] * 13))
+    [values] = read_for(device, 0.3)  # too late for that one: both alone
+    assert values["pm2_5_cf1_b_ugm3"] == 30
+
+
+def test_one_of_the_pair_unplugged_leaves_the_other_and_is_told(pair, caplog):
+    device, first, second, clock = pair
+    second.unplug()
+    first.write(pms([10] * 13))
+    [values], _ = read(device, 1)
+    assert "pm2_5_cf1_b_ugm3" not in values
+    assert [record.message for record in caplog.records] == ["sensor_of_pair_lost"]
+    second.plug()
+    clock.forward(5)
+    device.read(0.0)
+    first.write(pms([11] * 13))
+    second.write(pms([31] * 13))
+    [values], _ = read(device, 1)
+    assert (values["pm2_5_cf1_a_ugm3"], values["pm2_5_cf1_b_ugm3"]) == (11, 31)
+    first.unplug()
+    second.unplug()
+    with pytest.raises(SourceUnavailable, match=r"ttyUSB0 .*ttyUSB1"):
+        read(device, 1)
+
+
+def read_for(device, duration_s):
+    """Return what comes within a time of the real clock."""
+    readings, ends = [], time.monotonic() + duration_s
+    while time.monotonic() < ends:
+        readings += [reading.values for reading in device.read(0.02).readings]
+    return readings
+
+
 @pytest.mark.parametrize(
     ("name", "values", "key"),
     [
@@ -300,6 +367,8 @@ def test_sensirion_speaks_whole_numbers_where_told(terminal):
         ("pmsx003", {"mode": "passive", "model": "pms3003"}, "mode"),
         ("pmsx003", {"model": "pms9"}, "model"),
         ("pmsx003", {"channel": "c"}, "channel"),
+        ("pmsx003", {"second": "/dev/x"}, "second"),
+        ("pmsx003", {"second": "/dev/y", "channel": "b"}, "second"),
         ("sps30", {"format": "text"}, "format"),
         ("sps30", {"every_s": 0}, "every_s"),
         ("sds011", {"model": "sds1"}, "model"),

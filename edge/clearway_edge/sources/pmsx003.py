@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearway_core.settings import Section
@@ -20,6 +20,7 @@ from clearway_edge.sources.air_sensor import (
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.place import PlaceSettings, place_settings
+from clearway_edge.sources.sensor_pair import SensorPair
 
 BAUD = 9600
 
@@ -80,6 +81,9 @@ class PmsSettings:
         One of `MODELS`; it says what the words after the particle masses mean.
     channel
         ``a``, or ``b`` for the second sensor of a pair.
+    second
+        Line of a second sensor of the same model and mode, whose readings become channel b of the
+        same records; None: there is none.
     every_s
         How often it is asked in passive mode; None: it speaks by itself. [s]
     """
@@ -88,6 +92,7 @@ class PmsSettings:
     place: PlaceSettings
     model: str = "pms5003"
     channel: str = "a"
+    second: LineSettings | None = None
     every_s: float | None = None
 
 
@@ -100,22 +105,45 @@ def settings_of(section: Section, folder: Path) -> PmsSettings:
     if not passive and "every_s" in section:
         section.fault("every_s", 'expected mode = "passive" beside it: else the sensor decides')
     every_s = section.number("every_s", DEFAULT_EVERY_S, minimum=1.0, maximum=3600.0)
+    line = line_settings(section, folder, baud=BAUD)
+    channel = section.text("channel", "a", allowed=("a", "b"))
     return PmsSettings(
-        line=line_settings(section, folder, baud=BAUD),
+        line=line,
         place=place_settings(section),
         model=model,
-        channel=section.text("channel", "a", allowed=("a", "b")),
+        channel=channel,
+        second=_second(section, line, channel),
         every_s=every_s if passive else None,
     )
 
 
-def open_source(settings: PmsSettings, tools: Tools) -> AirSensor:
-    """Return the sensor; its line is opened when it is first read."""
+def _second(section: Section, line: LineSettings, channel: str) -> LineSettings | None:
+    port = section.optional_text("second")
+    if port is None:
+        return None
+    if line.serial is None or port == line.serial:
+        section.fault("second", "expected another serial port, beside one named by serial")
+    if channel == "b":
+        section.fault("second", "expected no channel beside it: the second sensor is channel b")
+    return replace(line, serial=port)
+
+
+def open_source(settings: PmsSettings, tools: Tools) -> AirSensor | SensorPair:
+    """Return the sensor or pair; lines are opened when they are first read."""
+    first = _opened(settings, settings.line, settings.channel, tools=tools)
+    if settings.second is None:
+        return first
+    return SensorPair(
+        first, _opened(settings, settings.second, "b", tools=tools), clock=tools.clock
+    )
+
+
+def _opened(settings: PmsSettings, line: LineSettings, channel: str, *, tools: Tools) -> AirSensor:
     asking = None if settings.every_s is None else Asking(MEASURE, settings.every_s)
     greeting = ACTIVE if asking is None else PASSIVE
     return AirSensor(
-        open_line(settings.line, greeting=greeting),
-        PmsDecoder(settings.model, channel=settings.channel),
+        open_line(line, greeting=greeting),
+        PmsDecoder(settings.model, channel=channel),
         kind=SensorKind(
             model=settings.model, warm_up_s=WARM_UP_S, greeting=greeting, asking=asking
         ),
