@@ -107,8 +107,9 @@ def _common(
     centre: str,
 ) -> Finding:
     since_at = max((sites[name].last_at for name in silent), default=now)
-    how_many = "none" if len(silent) == len(sites) else f"{len(sites) - len(silent)}"
-    detail = f"{how_many} of {len(sites)} gateways heard: broker, network or ingest"
+    n_heard = len(sites) - len(silent)
+    how_many = f"only {n_heard} of {len(sites)} gateways are" if n_heard else "no gateway is"
+    detail = f"{how_many} heard since then: broker, network or ingest"
     return Finding(
         cause=NOTHING_HEARD,
         about=EVERYWHERE,

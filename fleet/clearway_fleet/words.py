@@ -39,11 +39,13 @@ class Teller:
 
     def subject(self, due: Due) -> str:
         """Return the first line."""
-        title = causes()[due.cause].title
+        what = _small(causes()[due.cause].title)
         place = self._place(due.about)
-        opening = "All clear" if due.kind is Kind.ALL_CLEAR else "Alarm"
-        since = "" if due.kind is Kind.ALL_CLEAR else f", since {self._time(due.since_at)}"
-        line = f"{opening}: {place + ': ' if place else ''}{_small(title)}{since}"
+        if due.kind is Kind.ALL_CLEAR:
+            line = f"All clear{': ' + place if place else ''}, was: {what}"
+        else:
+            since = self._time(due.since_at)
+            line = f"Alarm: {place + ': ' if place else ''}{what}, since {since}"
         return " ".join(line.split())
 
     def text(self, due: Due) -> str:
@@ -115,7 +117,7 @@ class Teller:
             return self.name(about[0])
         places = list(dict.fromkeys(each.partition("/")[0] for each in about))
         known = all(place in self.sites for place in places)
-        return f"{len(places)} {'sites' if known else 'sources'}"
+        return f"{len(places)} {'sites' if known else 'sources of data'}"
 
     def _time(self, instant: datetime) -> str:
         local = instant.astimezone(self.time_zone)

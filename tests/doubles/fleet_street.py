@@ -92,6 +92,7 @@ class Street:
     clock: TurnableClock = field(default_factory=lambda: TurnableClock(START))
     cut_off: set[str] = field(default_factory=set)
     ill: dict[str, dict[str, object]] = field(default_factory=dict)
+    behind: dict[str, timedelta] = field(default_factory=dict)
     waiting: dict[str, deque[dict[str, object]]] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
 
@@ -117,7 +118,12 @@ class Street:
         messages = []
         for gateway in self.gateways:
             waiting = self.waiting.setdefault(gateway, deque())
-            waiting.append(health(self.clock.now(), **self.ill.get(gateway, {})))
+            waiting.append(
+                health(
+                    self.clock.now() - self.behind.get(gateway, timedelta(0)),
+                    **self.ill.get(gateway, {}),
+                )
+            )
             if gateway in self.cut_off:
                 continue
             first = self.seqs.get(gateway, 0)

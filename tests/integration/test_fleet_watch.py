@@ -46,10 +46,10 @@ def test_an_outage_that_silences_sixty_gateways_is_one_alarm_and_one_all_clear(
         looks(street, settings, 90)
 
         assert postbox.subjects == [
-            "[Clearway] Alarm: no gateway is heard, since 17:40"  # 10:40 UTC
+            "[Clearway] Alarm: gateways are not heard, since 17:40"  # 10:40 UTC
         ]
         assert (
-            "None of 60 gateways heard: broker, network or ingest."
+            "No gateway is heard since then: broker, network or ingest."
             in postbox.mails[0].get_content()
         )
 
@@ -57,7 +57,7 @@ def test_an_outage_that_silences_sixty_gateways_is_one_alarm_and_one_all_clear(
         looks(street, settings, 60)
 
     assert len(postbox.subjects) == 2
-    assert postbox.subjects[1] == "[Clearway] All clear: no gateway is heard"
+    assert postbox.subjects[1] == "[Clearway] All clear, was: gateways are not heard"
     assert [body["kind"] for body in hook.bodies] == ["alarm", "all_clear"]
     assert hook.bodies[0]["id"] == hook.bodies[1]["id"]
 
@@ -82,7 +82,7 @@ def test_one_silent_gateway_is_an_alarm_of_its_own_that_says_what_to_bring(
 
     assert postbox.subjects == [
         "[Clearway] Alarm: Crossing 3 (site-03): gateway is silent, since 17:20",
-        "[Clearway] All clear: Crossing 3 (site-03): gateway is silent",
+        "[Clearway] All clear: Crossing 3 (site-03), was: gateway is silent",
     ]
     text = postbox.mails[0].get_content()
     assert "Bring: the spare gateway" in text
@@ -102,8 +102,8 @@ def test_a_gateway_that_stays_silent_after_a_common_outage_gets_an_alarm_of_its_
         looks(few, settings, 60)
 
     assert [subject.removeprefix("[Clearway] ").split(",")[0] for subject in postbox.subjects] == [
-        "Alarm: no gateway is heard",
-        "All clear: no gateway is heard",
+        "Alarm: gateways are not heard",
+        "All clear",
         "Alarm: Crossing 2 (site-02): gateway is silent",
     ]
 
@@ -248,7 +248,7 @@ def test_a_certificate_is_told_at_30_and_at_7_days_and_cleared_once(
         looks(few, settings, 20)
 
     assert postbox.subjects[n_before:] == [
-        "[Clearway] All clear: Crossing 1 (site-01): the certificate ends within 7 days"
+        "[Clearway] All clear: Crossing 1 (site-01), was: the certificate ends within 7 days"
     ]
 
 
@@ -280,4 +280,4 @@ def test_a_provider_that_stops_is_reported_within_30_minutes_and_night_rest_is_n
     finally:
         street.close()
 
-    assert postbox.subjects[1:] == ["[Clearway] All clear: cabs: a provider sends nothing"]
+    assert postbox.subjects[1:] == ["[Clearway] All clear: cabs, was: a provider sends nothing"]
