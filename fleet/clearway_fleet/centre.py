@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from clearway_core.contracts.fleet_tables import BOOKS
 from clearway_core.contracts.wire import TOPICS
 from clearway_core.lake import Lake
 from clearway_fleet.causes import BOOKS_DIFFERENCE, QUARANTINE_HIGH
@@ -15,7 +16,8 @@ from clearway_fleet.thresholds import Thresholds
 
 _CONTRACT_OF = {topic: contract for contract, topic in TOPICS.items()}
 _HOUR = timedelta(hours=1)
-_HOUR_OF_BOOKS = ("gateway", "about_contract", "about_boot", "hour_start")
+_PAGE = BOOKS.key
+"""An hour in which the gateway's clock was set has several pages."""
 
 
 def books_findings(lake: Lake, site_of: Mapping[str, str]) -> list[Finding]:
@@ -31,13 +33,17 @@ def books_findings(lake: Lake, site_of: Mapping[str, str]) -> list[Finding]:
     rows = (
         lake.table("books")
         .scan()
-        .select(*_HOUR_OF_BOOKS, "n_missing", "state", "computed_at")
+        .select(*_PAGE, "hour_start", "n_missing", "state", "computed_at")
         .sort("computed_at")
-        .group_by(_HOUR_OF_BOOKS)
+        .group_by(_PAGE)
         .last()
         .filter(pl.col("state") == "difference")
         .group_by("gateway", "about_contract")
-        .agg(pl.col("n_missing").sum(), pl.col("hour_start").min(), pl.len().alias("n_hours"))
+        .agg(
+            pl.col("n_missing").sum(),
+            pl.col("hour_start").min(),
+            pl.col("hour_start").n_unique().alias("n_hours"),
+        )
         .sort("gateway", "about_contract")
         .collect()
     )
