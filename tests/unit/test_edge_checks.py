@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import copy
 import random
+from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.edge_doubles import TurnableClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_core.contracts.wire import AIR_READING, GPS_PING
+from clearway_core.stream.batch import decode
+from clearway_edge.batching import Batcher, Gathered
 from clearway_edge.check_parameters import CheckParameters, check_parameters
 from clearway_edge.checks import Checks
+from clearway_edge.clock_state import ClockState
 from clearway_edge.flags import Flags
+from clearway_edge.privacy import KeyRing, Pseudonymiser
 from clearway_edge.sensor_checks import SensorChecks
-from clearway_edge.sources.source import Reading, columns_of
+from clearway_edge.sources.source import Intake, Reading, columns_of
 from clearway_edge.vehicle_checks import VehicleChecks
 
 NOON_MS = 1_768_478_400_000
@@ -268,3 +274,30 @@ def test_every_threshold_has_its_source_and_the_pair_rule_is_that_of_the_lake():
     assert isinstance(limits, CheckParameters)
     assert (limits.ab_difference_ugm3, limits.ab_relative_difference) == (5.0, 0.70)
     assert (limits.stuck_s, limits.spike_mad, limits.spike_ugm3) == (21_600.0, 10.0, 50.0)
+
+
+def test_flags_travel_with_the_readings_and_are_counted(tmp_path):
+    clock = TurnableClock()
+    batcher = Batcher(
+        "gw-1",
+        1,
+        pseudonyms=Pseudonymiser(KeyRing(tmp_path, clock), ZoneInfo("Asia/Bangkok")),
+        clock=clock,
+        clock_state=ClockState(clock),
+    )
+    rows = [fix(0, vehicle="taxi 7"), fix(1, lon_deg=100.7, vehicle="taxi 7")]
+    first, second = (
+        batcher.parcels(gathered([Reading(contract=GPS_PING.identifier, values=row)]))
+        for row in rows
+    )
+    assert "flags" not in decode(first[0].payload).columns  # nothing but nulls
+    batch = decode(second[0].payload)
+    assert batch.columns["flags"] == ["impossible_jump"]
+    assert batch.columns["lon_deg"] == [100.7]
+    assert second[0].notes["flagged.impossible_jump"] == 1
+
+
+def gathered(readings):
+    found = Gathered()
+    found.add(Intake(readings=list(readings)))
+    return found
