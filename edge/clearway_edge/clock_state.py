@@ -83,6 +83,8 @@ class ClockState:
         A file whose existence says that the clock is synchronised; goes before `ask`.
     ask
         Tells whether the clock is synchronised, None where that cannot be known; left out, it is.
+    offset
+        Tells by how much the clock is ahead of its reference [s], None where that is not known.
     bases
         What earlier starts of the machine have left.
     """
@@ -93,16 +95,18 @@ class ClockState:
         synchronised_file: Path | None = None,
         *,
         ask: Callable[[], bool | None] | None = None,
+        offset: Callable[[], float | None] | None = None,
         bases: ClockBases | None = None,
     ) -> None:
         self._clock = clock
         self._ask = ask or (lambda: True) if synchronised_file is None else synchronised_file.exists
+        self._offset = offset
         self._bases = bases or ClockBases()
         self._lock = threading.Lock()
         self._last: tuple[ClockLook, int] | None = None
         self.start = _machine_start()
         self.n_steps = 0
-        self.offset_s: float | None = None
+        self.last_step_s: float | None = None
 
     @property
     def synchronised(self) -> bool:
@@ -113,6 +117,11 @@ class ClockState:
     def can_tell(self) -> bool:
         """Whether anything tells if the clock is synchronised; if not, it is believed."""
         return self._ask() is not None
+
+    @property
+    def offset_s(self) -> float | None:
+        """Wall clock minus its reference now, or None where nobody knows [s]."""
+        return None if self._offset is None else self._offset()
 
     @property
     def tag(self) -> str | None:
@@ -160,10 +169,9 @@ class ClockState:
         since_ms, step_ms = last.since_ms, last.step_ms
         moved_ms = base_ms - last.base_ms
         stepped = abs(moved_ms) > STEP_MS
-        if stepped and (synchronised or last.synchronised):
-            self.offset_s = -moved_ms / 1000
         if stepped and synchronised and last.synchronised:
             self.n_steps += 1
+            self.last_step_s = moved_ms / 1000
             step_ms = (last_ms, now_ms)
             log.warning("clock_stepped", extra={"by_s": moved_ms / 1000})
         if synchronised and not last.synchronised:

@@ -14,7 +14,7 @@ from clearway_edge.clock_state import ClockState
 from clearway_edge.commit_times import CommitTimes
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir, gateway_dir
-from clearway_edge.kernel_clock import kernel_says_synchronised
+from clearway_edge.kernel_clock import kernel_offset_s, kernel_says_synchronised
 from clearway_edge.lake_receipts import LakeReceipts
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.observer import Observer
@@ -58,6 +58,7 @@ def run_gateway(
             clock,
             settings.synchronised_file,
             ask=kernel_says_synchronised,
+            offset=kernel_offset_s,
             bases=ClockBases(None if settings.in_memory else folder.clock),
         )
         outbox: Outbox = (

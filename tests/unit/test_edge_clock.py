@@ -107,6 +107,35 @@ def test_kernel_tells_what_its_own_call_answers():
     assert kernel_clock.kernel_says_synchronised() is expected
 
 
+class Library:
+    """A C library whose kernel answers what it is told to."""
+
+    def __init__(self, answer, offset=0, status=0):
+        self.answer, self.offset, self.status = answer, offset, status
+
+    def adjtimex(self, pointer):
+        assert pointer._obj.modes == 0
+        pointer._obj.offset = self.offset
+        pointer._obj.status = self.status
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("library", "synchronised", "offset_s"),
+    [
+        (Library(0, offset=-1500, status=0x0001), True, 0.0015),
+        (Library(0, offset=-1500, status=0x2001), True, 1.5e-6),
+        (Library(5, offset=7, status=0x0040), False, None),
+        (Library(-1), None, None),
+    ],
+)
+def test_kernel_tells_the_offset_in_its_own_unit(monkeypatch, library, synchronised, offset_s):
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: library)
+    assert kernel_clock.kernel_says_synchronised() is synchronised
+    assert kernel_clock.kernel_offset_s() == offset_s
+    assert ClockState(TurnableClock(), offset=kernel_clock.kernel_offset_s).offset_s == offset_s
+
+
 def test_clock_of_a_system_that_does_not_tell_is_believed_and_said_so(monkeypatch):
     def no_library(*_, **__):
         raise OSError("no such library")
@@ -273,7 +302,7 @@ def test_step_of_a_synchronised_clock_is_flagged_counted_and_measured(tmp_path):
     [stepped] = parcels(works, before, air(clock), fix(to_ms(clock.now())))[:1]
     assert decode(stepped.payload).columns["flags"] == [FLAG_STEPPED] * 2
     assert "monotonic_ms" not in decode(stepped.payload).columns
-    assert (state.n_steps, state.offset_s) == (1, -90.0)
+    assert (state.n_steps, state.last_step_s) == (1, 90.0)
     clock.forward(1)
     [after] = parcels(works, air(clock))
     assert "flags" not in decode(after.payload).columns
