@@ -162,6 +162,7 @@ def run_demo(data_dir: Path, *, log: str | None, embedded: bool, stage: Stage, s
             done, note = _through_airflow(data_dir, choice, progress)
         say(note)
         failed = () if done else _directly(data_dir, choice, city, stage)
+        _close_books(data_dir, choice)
     return DemoRun(
         city=city,
         log=choice,
@@ -240,6 +241,18 @@ def _through_airflow(data_dir: Path, choice: LogChoice, progress: Progress) -> t
     if not any(o.state == "awaiting_input" for o in outcomes):
         return False, f"Airflow: no proposal came to wait for a person. {again}"
     return True, f"Airflow: {len(outcomes)} tasks of three DAGs; the proposal awaits approval."
+
+
+def _close_books(data_dir: Path, choice: LogChoice) -> None:
+    from clearway_core.lake import open_lake
+    from clearway_core.stream.address import open_log
+    from clearway_ingest.book_closing import close_books
+
+    log = open_log(choice.address, data_dir)
+    try:
+        close_books(open_lake(data_dir), log)
+    finally:
+        log.close()
 
 
 def _directly(data_dir: Path, choice: LogChoice, city: City, stage: Stage) -> tuple[str, ...]:

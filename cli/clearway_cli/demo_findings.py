@@ -29,12 +29,13 @@ class Books:
     stored: int
     quarantined: Mapping[str, int]
     dropped: Mapping[str, int]
+    unclosed_pages: int
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is unaccounted for."""
+        """Whether nothing is unaccounted for, by the replay's word and by the gateways' books."""
         placed = self.stored + sum(self.quarantined.values()) + sum(self.dropped.values())
-        return self.read == placed
+        return self.read == placed and self.unclosed_pages == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,8 @@ def find(lake: Lake, run: DemoRun) -> Findings:
 
 
 def _books(lake: Lake, run: DemoRun) -> Books:
+    from clearway_ingest.book_statements import Ledger
+
     dropped: dict[str, int] = {}
     for account in run.gateways.values():
         for reason, count in account.dropped.items():
@@ -143,6 +146,7 @@ def _books(lake: Lake, run: DemoRun) -> Books:
         stored=sum(_rows(lake, table) for table in ("gps_pings", "air_readings")),
         quarantined={str(rule): int(count) for rule, count in quarantined},
         dropped=dropped,
+        unclosed_pages=len(Ledger(lake.table("books")).unclosed()),
     )
 
 
@@ -284,7 +288,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _books_line(books: Books) -> str:
-    closed = "none is lost" if books.closed else "SOME ARE LOST"
+    closed = "the books close" if books.closed else "SOME ARE LOST"
     return (
         f"Records:      {books.read:,} read = {books.stored:,} stored + "
         f"{_counts(books.quarantined)} set aside + {_counts(books.dropped)} dropped: {closed}"

@@ -53,6 +53,7 @@ def check_lake(data_dir: Path, lake_address: str | None) -> Findings:
     yield "green", "Lake", f"{len(versions)} tables, newest versions: {shown}"
     yield from _gate(lake, versions)
     yield from _gateways(lake, versions)
+    yield from _books(lake, versions)
 
 
 def _gate(lake: Lake, versions: Mapping[str, int]) -> Findings:
@@ -95,6 +96,32 @@ def _gateways(lake: Lake, versions: Mapping[str, int]) -> Findings:
         state = "yellow" if row["n_spooled"] or age_h > _SILENT_AFTER_H else "green"
         text = f"last heard {age_h:.1f} h ago; {row['n_read']:,} read, {row['n_spooled']:,} waiting"
         yield state, f"Gateway {row['gateway']}", text
+
+
+def _books(lake: Lake, versions: Mapping[str, int]) -> Findings:
+    """Yield how the gateways' books stand, as they were closed last."""
+    import polars as pl
+
+    from clearway_ingest.book_statements import PAGE, latest_rows
+
+    if "gateway_books" not in versions:
+        return
+    if "books" not in versions:
+        yield "yellow", "Books", "not closed yet: `clearway ingest books` says if all arrived"
+        return
+    rows = lake.table("books").scan().select(*PAGE, "n_missing", "state", "computed_at")
+    latest = latest_rows(rows).collect()
+    differing = latest.filter(pl.col("state") == "difference")
+    if differing.is_empty():
+        n_open = latest.filter(pl.col("state") == "open").height
+        yield "green", "Books", f"{latest.height:,} gateway hours, {n_open:,} open, no difference"
+        return
+    gateways = ", ".join(differing["gateway"].unique().sort())
+    text = (
+        f"{differing['n_missing'].sum():,} readings of {gateways} are missing: "
+        "`clearway ingest books`, then docs/runbooks/books-difference.md"
+    )
+    yield "red", "Books", text
 
 
 def check_log(data_dir: Path, lake_address: str | None, log_address: str | None) -> Findings:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from clearway_core.data_dir import DataDir
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.jobs import replay
+from clearway_ingest.book_closing import close_books
 from clearway_ingest.jobs import ingest
 
 HEADER = "observed_at,sensor,sensor_model,lon_deg,lat_deg,pm2_5_cf1_a_ugm3"
@@ -77,6 +79,26 @@ def test_working_installation_is_green_and_shows_the_gateways(tmp_path: Path) ->
     assert "air_readings" in found["Lake"].text
     assert found["Gateway gw-1"].state is State.GREEN
     assert "5 read, 0 waiting" in found["Gateway gw-1"].text
+
+
+def test_books_are_green_once_they_close_and_red_with_a_difference(tmp_path: Path) -> None:
+    send_air(tmp_path, 5)
+    take_in(tmp_path)
+    assert examined(tmp_path)["Books"].state is State.YELLOW
+    close_books(open_lake(tmp_path), None)
+    assert "1 gateway hours, 0 open" in examined(tmp_path)["Books"].text
+    row = open_lake(tmp_path).table("books").scan().collect()
+    worse = row.with_columns(
+        n_missing=pl.lit(3),
+        state=pl.lit("difference"),
+        computed_at=pl.col("computed_at").dt.offset_by("1h"),
+    )
+    open_lake(tmp_path).table("books").append(worse)
+
+    found = examined(tmp_path)["Books"]
+
+    assert found.state is State.RED
+    assert "3 readings of gw-1 are missing" in found.text
 
 
 def test_batches_that_wait_in_the_log_are_counted(tmp_path: Path) -> None:
