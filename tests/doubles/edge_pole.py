@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,12 +123,26 @@ def write_settings(folder: Path, *, more: str = "", **changes: object) -> Path:
     return file
 
 
+WITHOUT = """
+import sys
+ABSENT = set(sys.argv.pop(1).split())
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from clearway_edge.main import main
+main()
+"""
+"""Runs the gateway's command on a machine that lacks packages."""
+
+
 @contextmanager
 def running_gateway(
-    settings: Path, *, environment: dict[str, str] | None = None
+    settings: Path, *, environment: dict[str, str] | None = None, without: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `clearway-gateway run` as a process; its log lies beside the settings."""
-    command = [sys.executable, "-m", "clearway_edge.main", "run", "--settings", str(settings)]
+    command = [sys.executable, "-c", WITHOUT, " ".join(without), "run", "--settings", str(settings)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CLEARWAY")}
     with (settings.parent / "gateway.log").open("ab") as told:
         process = subprocess.Popen(
@@ -176,3 +190,9 @@ def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
             pass
         time.sleep(0.05)
     raise AssertionError(f"not within {timeout_s} s")
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory of a process [MiB]."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -8,13 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 NEVER_ON_A_GATEWAY = ("polars", "pandas", "numpy", "h3", "deltalake", "typer", "rich")
+MAX_INSTALL_MB = 60
 DOCKERFILES = ("Dockerfile", "edge/Dockerfile")
 
 
@@ -82,6 +87,11 @@ def can_fetch(programs: Path, folder: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def can_fetch_here(folder: Path) -> bool:
+    """Return whether the pip of this environment reaches an index."""
+    return can_fetch(Path(sys.executable).parent, folder)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_gateway_installs_without_any_heavy_package(gateway: Path, tmp_path: Path) -> None:
@@ -116,6 +126,71 @@ def test_gateway_alone_replays_a_file_and_drafts_settings(gateway: Path, tmp_pat
     account = json.loads(told)
     assert (account["read"], account["delivered"]) == (3, 2)
     assert sum(account["dropped"].values()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_gateway_takes_sixty_megabytes_at_most_beyond_python(gateway: Path) -> None:
+    (packages,) = gateway.parent.glob("lib/python3*/site-packages")
+    sizes: Counter[str] = Counter()
+    for file in packages.rglob("*"):
+        name = file.relative_to(packages).parts[0].split(".")[0]
+        if file.is_file() and name not in {"pip", "setuptools", "_distutils_hack", "pkg_resources"}:
+            sizes[name] += file.stat().st_size
+    largest = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.most_common(5))
+    total_mb = sum(sizes.values()) / 1e6
+    print(f"{total_mb:.1f} MB; largest: {largest}")  # noqa: T201 -- the figure of the README
+
+    assert total_mb <= MAX_INSTALL_MB, largest
+
+
+def wanted_on(machine: str) -> list[str]:
+    """Return what `clearway[edge]` needs on a machine, with the versions of constraints.txt."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = [Requirement(text) for text in project["optional-dependencies"]["edge"]]
+    pinned = {
+        canonicalize_name(line.split("==")[0]): line.split("==")[1]
+        for line in (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line and not line.startswith("#")
+    }
+    environment = {"platform_machine": machine, "sys_platform": "linux"}
+    found = [
+        need for need in needs if need.marker is None or need.marker.evaluate(dict(environment))
+    ]
+    return [f"{need.name}=={pinned[canonicalize_name(need.name)]}" for need in found]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("machine", "python"),
+    [("aarch64", "311"), ("aarch64", "312"), ("aarch64", "313"), ("armv7l", "311")],
+)
+def test_every_part_of_a_gateway_has_a_wheel_for_a_pi(
+    machine: str, python: str, tmp_path: Path
+) -> None:
+    """The glibc of Debian 12, which Raspberry Pi OS is made of, takes wheels up to 2.36."""
+    if not can_fetch_here(tmp_path):
+        pytest.skip("no package index can be reached from here")
+    platforms = [f"manylinux2014_{machine}"] + [
+        f"manylinux_2_{minor}_{machine}" for minor in (17, 24, 28, 31, 34, 35, 36)
+    ]
+    options = [part for name in platforms for part in ("--platform", name)]
+    report = tmp_path / "report.json"
+
+    run(
+        sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
+        "--target", tmp_path / "nothing", "--report", report, "--only-binary=:all:",
+        "--implementation", "cp", "--python-version", python, *options, *wanted_on(machine),
+        cwd=tmp_path,
+    )  # fmt: skip
+
+    parts = json.loads(report.read_text(encoding="utf-8"))["install"]
+    wheels = [part["download_info"]["url"].rpartition("/")[2] for part in parts]
+    assert len(wheels) >= len(wanted_on(machine))
+    assert all(f"_{machine}." in wheel or "-none-any." in wheel for wheel in wheels), wheels
+    if machine == "armv7l":
+        assert not any(wheel.startswith("cryptography") for wheel in wheels)
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)

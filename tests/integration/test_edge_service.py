@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from doubles.edge_doubles import TurnableClock
+from doubles.edge_doubles import TurnableClock, batches_in
 from doubles.edge_pole import (
     air_frame,
     asked,
     free_port,
+    receiver_line,
+    resident_mib,
     running_gateway,
     sensor,
     status_of,
@@ -337,3 +339,41 @@ key_file = "key"
     assert "can be read by other users" in everything
     # The vehicle of the settings is no secret, but neither is it anybody's business.
     assert "PLATE" not in "\n".join(told[:3])
+
+
+NO_32_BIT_WHEEL = ("cryptography", "cffi", "google", "crc32c", "pyarrow", "numpy", "polars", "h3")
+"""What has no wheel for 32-bit ARM, or only a slow one (protobuf)."""
+
+ONLY_FOR_SOME = ("paho", "prometheus_client", "segno", "gtfs_realtime_bindings")
+
+
+def test_sensors_reach_the_log_where_only_32_bit_wheels_exist(tmp_path):
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    with sensor(air_frame) as air, sensor(receiver_line) as receiver:
+        settings = write_settings(tmp_path, air=air, receiver=receiver, port=port)
+        with running_gateway(settings, without=NO_32_BIT_WHEEL + ONLY_FOR_SOME):
+            until(lambda: {"air_reading/1", "gps_ping/1"} <= set(status_of(origin)["books"]))
+            until(lambda: status_of(origin)["forwarder_state"] == "up to date")
+            code, _, body = asked(origin, "/metrics")
+    assert (code, b"prometheus-client" in body) == (501, True)
+    assert {batch.contract for batch in batches_in(tmp_path / "data")} == {"gps_ping/1"}
+    told = (tmp_path / "gateway.log").read_text()
+    assert "exception" not in told
+    assert "Traceback" not in told
+
+
+def test_an_idle_gateway_with_its_page_and_figures_open_takes_little_memory(tmp_path):
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    with sensor(air_frame) as air, sensor(receiver_line) as receiver:
+        settings = write_settings(tmp_path, air=air, receiver=receiver, port=port)
+        with running_gateway(settings) as process:
+            until(lambda: "gps_ping/1" in str(status_of(origin)["books"]))
+            before_mib = resident_mib(process.pid)
+            for _ in range(30):
+                assert asked(origin, "/metrics")[0] == 200
+                status_of(origin)
+            after_mib = resident_mib(process.pid)
+    print(f"{before_mib:.1f} MiB resident, {after_mib:.1f} with figures")  # noqa: T201
+    assert after_mib <= 64
