@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -133,6 +136,164 @@ class Rsyslog:
                 time.sleep(0.05)
             else:
                 return
+
+
+PROFILE = """
+contract = "gps_ping/1"
+provider = "fleet"
+time_zone = "UTC"
+
+[format]
+kind = "jsonl"
+
+[vehicle]
+column = "vehicle"
+class = "taxi"
+
+[time]
+column = "observed_at"
+format = "unix_ms"
+
+[position]
+lon = "lon_deg"
+lat = "lat_deg"
+datum = "wgs84"
+
+[speed]
+column = "speed_kmh"
+unit = "kmh"
+
+[heading]
+column = "heading_deg"
+
+[occupied]
+column = "occupied"
+true_values = ["True", "true"]
+false_values = ["False", "false"]
+"""
+
+SETTINGS = """
+[gateway]
+name = "gw-bench"
+data_dir = "data"
+time_zone = "UTC"
+
+[log]
+address = "kafka://{broker}"
+
+[forward]
+latency_s = {latency_s}
+max_records = {max_records}
+
+[[source]]
+kind = "http_push"
+port = {port}
+
+[[source.sender]]
+provider = "fleet"
+token_file = "token"
+profile = "fleet.toml"
+vehicle_class = "taxi"
+"""
+
+
+class Clearway:
+    """The gateway as a fleet's endpoint: requests are answered once they are on the disk.
+
+    Parameters
+    ----------
+    folder
+        For its settings, outbox and keys.
+    broker
+        ``host:port``.
+    max_records
+        Records of a message to Kafka, at most.
+    """
+
+    name = "clearway"
+    topic = "clearway.gps_ping.v1"
+
+    def __init__(
+        self, folder: Path, broker: str, *, max_records: int = 5000, latency_s: float = 5.0
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self._port = probe.getsockname()[1]
+        token = secrets.token_hex(32)
+        (folder / "token").write_text(token)
+        (folder / "token").chmod(0o600)
+        (folder / "fleet.toml").write_text(PROFILE)
+        (folder / "gateway.toml").write_text(
+            SETTINGS.format(
+                broker=broker, port=self._port, max_records=max_records, latency_s=latency_s
+            )
+        )
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/x-ndjson",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: http.client.HTTPConnection | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start and wait until it listens."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "clearway_edge.main", "run", "--settings", "gateway.toml"],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "errors").open("ab"),
+        )
+        until_s = time.monotonic() + 30
+        while time.monotonic() < until_s:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        message = f"the gateway does not listen: {(self.folder / 'errors').read_text()[-2000:]}"
+        raise RuntimeError(message)
+
+    def give(self, lines: list[bytes]) -> None:
+        """Push lines until the answer says that they are on the disk."""
+        body = b"".join(lines)
+        headers = {**self._headers, "Idempotency-Key": secrets.token_hex(16)}
+        while True:
+            try:
+                if self._client is None:
+                    self._client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+                self._client.request("POST", "/readings", body=body, headers=headers)
+                answer = self._client.getresponse()
+                text = answer.read()
+            except (OSError, http.client.HTTPException):
+                self._client = None
+                time.sleep(0.05)
+                continue
+            if answer.status == http.client.OK:
+                return
+            if answer.status not in {429, 503}:
+                message = f"the gateway answered {answer.status}: {text!r}"
+                raise RuntimeError(message)
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM: what it has not sent waits on the disk."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
 
 
 def cpu_s(pid: int) -> float:

@@ -160,6 +160,8 @@ def _run(fault: str, seed: int, *, folder: Path, shim: Path | None, random: Rand
 def verdict(fault: str, account: Account, slowest_start_s: float) -> str:
     """Return ``ok``, or what is wrong with what a trial found."""
     wrong = []
+    if account.stored == 0:
+        wrong.append("nothing arrived at all: the trial proves nothing")
     if account.duplicates:
         wrong.append(f"{account.duplicates} duplicates")
     if account.strangers:
