@@ -348,6 +348,19 @@ def test_speed_replays_in_the_rhythm_of_the_data_whatever_the_order_of_the_file(
     assert not (tmp_path / "data/gateways/replay/sorting.sqlite").exists()
 
 
+@pytest.mark.parametrize(
+    ("written", "lasts_s"), [("1", 600.0), ("2.5", 240.0), ("60", 10.0), ("max", 0.0)]
+)
+def test_recording_replays_in_real_time_n_times_as_fast_or_at_once(tmp_path, written, lasts_s):
+    rows = [f"v,{T0 + at},100.5,13.7" for at in range(0, 601, 60)]
+    clock = TurnableClock()
+    file = write_csv(tmp_path / "f.csv", rows)
+    speed = jobs.speed_of(written)
+    account = replay([file], profile_file(tmp_path), tmp_path, speed=speed, clock=clock)
+    assert account.delivered == 11
+    assert clock.elapsed_s == pytest.approx(lasts_s, abs=1.1)
+
+
 def test_empty_recording_of_private_cars_replays_in_time(tmp_path):
     file = write_csv(tmp_path / "f.csv", [])
     profile = profile_file(tmp_path, PRIVATE)

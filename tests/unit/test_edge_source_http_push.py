@@ -279,6 +279,66 @@ def test_chunked_and_absent_lengths_are_411(endpoint):
         assert b" 411 " in answer.split(b"\r\n")[0]
 
 
+def test_two_lengths_are_refused(endpoint):
+    centre = endpoint()
+    head = f"POST /telemetry HTTP/1.1\r\nAuthorization: Bearer {CABS}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 2\r\n"
+    for more in ("Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"):
+        assert b" 411 " in raw(centre, f"{head}{more}\r\n[]".encode()).split(b"\r\n")[0]
+
+
+def test_bodies_share_a_bounded_memory(endpoint, monkeypatch):
+    monkeypatch.setattr(push_server, "ROOM_BYTES", 0)
+    centre = endpoint(more="max_body_kib = 2")
+    head = f"POST /telemetry HTTP/1.1\r\nAuthorization: Bearer {CABS}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 2048\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", centre.source.port)) as large:
+        large.sendall(head.encode())
+        status, ends_s = 200, time.monotonic() + 5
+        while status == 200 and time.monotonic() < ends_s:
+            status, answer = centre.post(json.dumps(telemetry()))
+        assert (status, "too many" in answer["error"]) == (429, True)
+        assert centre.headers["Retry-After"] == "2"
+    while status == 429 and time.monotonic() < ends_s:
+        status, _ = centre.post(json.dumps(telemetry()))
+    assert status == 200
+
+
+def test_more_requests_than_may_wait_are_told_to_come_again(tmp_path):
+    source = HttpPushSource(endpoint_settings(tmp_path).sources[0].about, None)
+    source.read(0)  # it listens, and from now on nobody reads
+    centre = Endpoint(None, source, None)
+    told = []
+
+    def send(number):
+        told.append(centre_post(centre, json.dumps(telemetry(first=number)))[0])
+
+    threads = [threading.Thread(target=send, args=(i,)) for i in range(push_desk.WAITING + 3)]
+    for thread in threads:
+        thread.start()
+    ends_s = time.monotonic() + 5
+    while len(told) < 3 and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    assert told == [429] * 3
+    source.close()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == [429] * 3 + [503] * push_desk.WAITING
+
+
+def test_tokens_and_content_are_never_logged(endpoint, caplog):
+    caplog.set_level(0)
+    centre = endpoint()
+    centre.post(json.dumps(telemetry()))
+    centre.post(json.dumps(telemetry()), token=VANS + "x")
+    centre.post(b"veh-4711")
+    raw(centre, f"GET /veh-4711?{CABS} HTTP/1.1\r\nAuthorization: {CABS}\r\n\r\n".encode())
+    text = " ".join(str(vars(record)) for record in caplog.records)
+    assert CABS not in text
+    assert VANS not in text
+    assert "veh-" not in text
+
+
 def test_what_is_no_http_is_answered_without_repeating_it(endpoint):
     centre = endpoint()
     assert b"cab-77" not in raw(centre, b"cab-77 13.7 100.5 hello you\r\n\r\n")

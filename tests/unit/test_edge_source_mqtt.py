@@ -404,6 +404,11 @@ def test_faults_of_settings_name_line_and_remedy(tmp_path):
         assert text in faults, text
 
 
+def test_shared_subscription_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="split one vehicle over gateways"):
+        mqtt_settings(tmp_path, 1, more='topic = "$share/g/{provider}/{vehicle}"')
+
+
 def test_password_beyond_this_machine_needs_tls(tmp_path):
     file = tmp_path / "g.toml"
     file.write_text(

@@ -118,6 +118,8 @@ def settings_of(section: Section, folder: Path) -> MqttSettings | None:
 
 def _topic(section: Section) -> TopicPattern:
     text = section.text("topic")
+    if text.startswith("$share/"):
+        section.fault("topic", "shared subscriptions would split one vehicle over gateways")
     levels = text.split("/")
     names: list[str | None] = []
     for place, level in enumerate(levels):

@@ -32,6 +32,9 @@ now and then would hold a thread for ever. [s]"""
 CONNECTIONS = 32
 """Connections at once; one more is told to come again (429), or closed where TLS is spoken."""
 
+ROOM_BYTES = 8 * 1024 * 1024
+"""Bodies in memory at once; a request that does not fit is told to come again (429). [B]"""
+
 _ACCEPT_S = 0.2
 _ANSWER_S = 10.0
 _DRAIN_S = 2.0
@@ -121,6 +124,33 @@ class Desk(Protocol):
         ...
 
 
+class Room:
+    """Memory that requests share.
+
+    Parameters
+    ----------
+    n_bytes
+        All of it. [B]
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._left = n_bytes
+
+    def take(self, n_bytes: int) -> bool:
+        """Return whether so much was left; it is taken then."""
+        with self._lock:
+            if n_bytes > self._left:
+                return False
+            self._left -= n_bytes
+            return True
+
+    def give_back(self, n_bytes: int) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._left += n_bytes
+
+
 class PushServer:
     """Listens until it is closed.
 
@@ -138,6 +168,7 @@ class PushServer:
         self._context = _tls(settings)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self._closing = threading.Event()
+        self.room = Room(max(ROOM_BYTES, settings.max_body_bytes))
         self._socket = _listening(settings)
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._serve, name=f"push-{self.port}", daemon=True)
@@ -281,16 +312,28 @@ class _Exchange(BaseHTTPRequestHandler):
         if answer is not None:
             self._send(answer, unread=True)
             return
-        body = self.rfile.read(int(head.headers["content-length"]))
-        if len(body) < int(head.headers["content-length"]):
-            self.close_connection = True  # the sender went away in the middle
+        length = int(head.headers["content-length"])
+        if not self._push.room.take(length):
+            error = "too many requests are being read"
+            self._send(refusal(429, error, Retry_After="2"), unread=True)
             return
-        self._send(self._push.desk.take(head, body))
+        try:
+            body = self.rfile.read(length)
+            if len(body) == length:
+                self._send(self._push.desk.take(head, body))
+            else:
+                self.close_connection = True  # the sender went away in the middle
+        finally:
+            self._push.room.give_back(length)
 
     do_GET = do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST  # noqa: N815 -- named by the base class
 
     def _too_much(self, head: Head) -> Answer | None:
         length = head.headers.get("content-length", "")
+        # Two lengths, or a length and chunks: a proxy before us may have read them another way.
+        lengths = self.headers.get_all("content-length", [])
+        if len(lengths) > 1 or "transfer-encoding" in head.headers:
+            length = ""
         if not length.isascii() or not length.isdigit():
             return refusal(411, "expected a Content-Length; chunked bodies are not taken")
         if head.headers.get("content-encoding", "identity") != "identity":
