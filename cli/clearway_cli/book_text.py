@@ -33,7 +33,7 @@ def say_books(account: BooksAccount) -> None:
     """Print how the books stand."""
     pages = account.pages
     say_table(
-        "hours of the books",
+        "books",
         {name.replace("_", " "): number for name, number in pages.items()},
     )
     _say(equation(account.sums))

@@ -251,8 +251,9 @@ def _append(
         now = max(now, newest + timedelta(microseconds=1))
     schema = {name: dtype for name, dtype in polars_schema(BOOKS).items() if name in rows[0]}
     frame = pl.DataFrame(rows, schema=schema).with_columns(computed_at=pl.lit(now))
-    moved = words_to is not None and words_to != ledger.told_to
-    transactions = {READ_TO: words_to} if moved and words_to is not None else {}
+    transactions = {}
+    if words_to is not None and words_to > (-1 if ledger.told_to is None else ledger.told_to):
+        transactions[READ_TO] = words_to
     try:
         ledger.table.append(
             frame,

@@ -80,12 +80,11 @@ def _days_since(table: Table, version: int | None) -> list[object] | None:
         before = table.handle_at(version)
     except Exception:  # noqa: BLE001 -- whatever is wrong with an old version: all days are read
         return None
-    known = set(before.file_uris())
     if before.metadata().id != delta.metadata().id:
         return None
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    base = f"{table.uri.rstrip('/')}/"
-    fresh = actions.filter(~(base + pl.col("path")).is_in(known))
+    known = pl.DataFrame(before.get_add_actions(flatten=True)).select("path")
+    files = pl.DataFrame(delta.get_add_actions(flatten=True))
+    fresh = files.join(known, on="path", how="anti")
     return fresh["partition.observed_date"].unique().to_list()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,10 +13,10 @@ from doubles.ingest_lake import FailingLake, PowerCut
 from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
 from doubles.ingest_pages import BOOKS_TOPIC, told, word
 
-from clearway_core.errors import SourceUnavailable, UsageError
+from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest import retention
+from clearway_ingest import book_closing, retention
 from clearway_ingest.book_closing import close_books
 from clearway_ingest.book_statements import latest_rows
 from clearway_ingest.jobs import ingest
@@ -398,6 +399,40 @@ def test_a_power_cut_while_the_books_are_closed_changes_nothing_of_the_end(tmp_p
         close_books(FailingLake(root, cut_at=0, torn=torn), log)
     assert close_books(Lake(root), log).sums["n_missing"] == 1
     assert len(Lake(root).table("books").scan().collect()) == 1
+
+
+def test_two_that_close_at_the_same_moment_write_each_page_once(tmp_path, log, monkeypatch):
+    root = tmp_path / "lake"
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(9))])
+    say(log, word(0, 10, closed=True), seq=0)
+    ingest(Lake(root), log)
+    append = book_closing._append
+
+    def after_another(*arguments, **options):
+        monkeypatch.setattr(book_closing, "_append", append)
+        close_books(Lake(root), log)
+        return append(*arguments, **options)
+
+    monkeypatch.setattr(book_closing, "_append", after_another)
+    with pytest.raises(TableConflict, match="run it again"):
+        close_books(Lake(root), log)
+    assert close_books(Lake(root), log).changed == 0
+    assert len(Lake(root).table("books").scan().collect()) == 1
+
+
+def test_a_table_of_words_that_was_made_anew_is_read_from_its_start(lake, log, tmp_path):
+    for number in range(3):
+        log.append(GPS_TOPIC, [gps("gw-1", 1, range(number * 5, number * 5 + 5))])
+        say(log, word(0, number * 5 + 5), seq=number)
+        close(lake, log)
+    rows = lake.table("gateway_books").scan().sort("seq").collect()
+    shutil.rmtree(tmp_path / "lake" / "gateway_books")
+    again = Lake(tmp_path / "lake")
+    again.table("gateway_books").append(rows)
+    assert close_books(again, log).changed == 0
+    last = rows.tail(1).with_columns(closed=True, seq=pl.lit(3))
+    again.table("gateway_books").append(last)
+    assert close_books(again, log).pages["closed"] == 1
 
 
 def test_closed_books_stay_closed_when_raw_rows_expire(lake, log):

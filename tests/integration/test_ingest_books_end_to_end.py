@@ -16,6 +16,7 @@ from doubles.edge_doubles import profile_file, write_csv
 
 from clearway_core.data_dir import DataDir
 from clearway_core.lake import Lake
+from clearway_core.stream.address import open_log
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge import jobs as edge
 from clearway_ingest.book_closing import close_books
@@ -24,6 +25,7 @@ from clearway_ingest.book_statements import latest_rows
 from clearway_ingest.jobs import ingest
 
 N_SENTENCES = 400
+NOW_S = int(time.time())
 GATEWAY = (sys.executable, "-c", "from clearway_edge.main import main; main()")
 
 SETTINGS = """
@@ -98,6 +100,23 @@ def test_a_replayed_file_closes_its_books_and_a_second_replay_changes_nothing(tm
     edge.replay([file], profile, data_dir=tmp_path, log_address=None)
     ingest(lake, log)
     assert close_books(lake, log).changed == 0
+
+
+@pytest.mark.kafka
+def test_books_close_through_a_real_kafka(tmp_path, lake, kafka):
+    file = write_csv(tmp_path / "f.csv", [f"v{n % 9},{NOW_S + n},100.2,13.7" for n in range(200)])
+    profile = str(profile_file(tmp_path))
+    name = f"gw-{NOW_S}"
+    edge.replay([file], profile, data_dir=tmp_path, log_address=kafka, gateway=name)
+    log = open_log(kafka, tmp_path)
+    try:
+        ingest(lake, log)
+        account = close_books(lake, log)
+    finally:
+        log.close()
+    [row] = [row for row in books(lake) if row["gateway"] == name]
+    assert (row["state"], row["n_read"], row["n_stored"]) == ("closed", 200, 200)
+    assert account.log_was_asked
 
 
 def test_a_live_gateway_that_is_killed_and_started_again_closes_its_books(tmp_path, lake, log):
