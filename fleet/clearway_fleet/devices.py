@@ -157,7 +157,7 @@ class _Look:
                     cause=SENSOR_SILENT,
                     about=f"{self.site}/{name}",
                     since_at=self.latest.received_at - timedelta(seconds=silent_s),
-                    detail=_sensor_words(name, sensor, silent_s),
+                    detail=_sensor_words(sensor, silent_s),
                     active=silent_s > longest_s and not self.silent,
                     bring=causes()[SENSOR_SILENT].kinds.get(sensor.kind),
                 )
@@ -270,8 +270,8 @@ def _is_quiet(report: Report, name: str, longest_s: float) -> bool:
     return sensor is not None and (sensor.age_s is None or sensor.age_s > longest_s)
 
 
-def _sensor_words(name: str, sensor: SensorState, silent_s: float) -> str:
-    words = f"{name} ({sensor.kind}): no reading for {duration_words(silent_s)}"
+def _sensor_words(sensor: SensorState, silent_s: float) -> str:
+    words = f"{sensor.kind}: no reading for {duration_words(silent_s)}"
     return f"{words}; {sensor.error[:_LONGEST_ERROR]}" if sensor.error else words
 
 

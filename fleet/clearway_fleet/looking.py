@@ -282,11 +282,12 @@ def _status(
 
 def _repair(finding: Finding) -> Repair:
     cause = causes()[finding.cause]
+    _, _, part = finding.about.partition("/")
     return Repair(
         cause=finding.cause,
         about=finding.about,
         title=cause.title,
-        detail=finding.detail,
+        detail=f"{part}: {finding.detail}" if part else finding.detail,
         since_at=finding.since_at,
         bring=bring_words(finding),
         first=cause.first,

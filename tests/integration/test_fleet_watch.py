@@ -176,7 +176,7 @@ SILENT_SENSOR = (
         (
             {"sources_json": SILENT_SENSOR},
             "Crossing 1 (site-01), air: a sensor gives nothing",
-            "air (pms5003): no reading for 6 h; /dev/ttyUSB0 is gone",
+            "air: pms5003: no reading for 6 h; /dev/ttyUSB0 is gone",
         ),
         ({"disk_free_bytes": 90_000_000}, "the disk is nearly full", "90 MB free"),
         ({"clock_synchronised": False}, "the clock is wrong", "s off"),
