@@ -110,6 +110,7 @@ kind = "nmea"
 file = "{file}"
 provider = "fleet"
 vehicle = "service-car-7"
+trip_ends = "keep"
 """
 
 
