@@ -179,10 +179,12 @@ class SerialLine:
         return self._open
 
     def _lost(self, error: OSError) -> SourceUnavailable:
-        self.close()
         cure = _CURES.get(error.errno or 0)
-        if cure is None:
-            cure = f"{error}. Check the cable and the name of the device."
+        if cure is None and self._open is not None:
+            cure = "the device is gone. Check its cable and power; it is opened again by itself."
+        elif cure is None:
+            cure = f"{error}. Check the name of the device."
+        self.close()
         return SourceUnavailable(f"the serial port {self._port} cannot be read: {cure}")
 
 
