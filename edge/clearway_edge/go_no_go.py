@@ -235,7 +235,7 @@ def _sending(seen: Snapshot) -> Check:
             remedy=f"{remedy} Check the network cable or SIM card first, then address and "
             "certificate in the settings. What is read meanwhile is kept.".strip(),
         )
-    if state == "connecting":
+    if state.startswith("connecting"):
         return Check(name=name, verdict=Verdict.WAIT, words=state)
     return Check(name=name, verdict=Verdict.OK, words=state)
 

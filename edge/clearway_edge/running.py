@@ -27,6 +27,7 @@ from clearway_edge.source_states import SourceStates
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sqlite_outbox import SqliteOutbox
 from clearway_edge.state_file import StateFile
+from clearway_edge.trip_end_cutting import TripEndCutting
 
 _LAST_SENDING_S = 5.0
 """How long a stopping gateway still sends; what is left waits on disk for the next start. [s]"""
@@ -66,7 +67,18 @@ def run_gateway(
             if settings.in_memory
             else SqliteOutbox(folder.outbox, settings.bounds, clock, lambda: clock_state.tag)
         )
-        forwarder = Forwarder(outbox, open_log, gateway=settings.name)
+        forwarder = Forwarder(
+            outbox,
+            open_log,
+            gateway=settings.name,
+            settings=settings.forward,
+            clock=clock,
+            clock_state=clock_state,
+            certificate_file=None
+            if settings.security is None
+            else settings.security.certificate_file,
+            prepare=TripEndCutting(outbox, clock),
+        )
         tools = Tools(
             clock=clock,
             time_zone=settings.time_zone,
@@ -82,7 +94,7 @@ def run_gateway(
             states=states,
             clock=clock,
             clock_state=clock_state,
-            sending=partial(_sending, forwarder, outbox),
+            sending=partial(_sending, forwarder),
             manager=manager or ServiceManager(None, clock, watchdog_s=None),
             receipts=LakeReceipts(
                 open_log, gateway=settings.name, clock=clock, commit_times=commit_times
@@ -108,7 +120,7 @@ def run_gateway(
         try:
             agent.run(stop)
             observer.stopping()
-            _send_last(outbox, forwarder)
+            _send_last(forwarder)
         finally:
             stop_sending.set()
             forwarder.wake()
@@ -136,18 +148,12 @@ def _open_page(
     threading.Thread(target=receipts.run, args=(stop,), name="receipts", daemon=True).start()
 
 
-def _sending(forwarder: Forwarder, outbox: Outbox) -> Sending:
-    if forwarder.last_error:
-        state = f"refused: {forwarder.last_error}"
-    else:
-        state = "up to date" if outbox.oldest_created_at_ms() is None else "draining"
-    return Sending(state=state, sent_bytes=0)
+def _sending(forwarder: Forwarder) -> Sending:
+    return Sending(state=forwarder.state, sent_bytes=forwarder.sent_bytes)
 
 
-def _send_last(outbox: Outbox, forwarder: Forwarder) -> None:
-    forwarder.wake()
-    quiet = threading.Event()
+def _send_last(forwarder: Forwarder) -> None:
+    forwarder.hurry()
     for _ in range(round(_LAST_SENDING_S / 0.05)):
-        if outbox.oldest_created_at_ms() is None or forwarder.last_error:
+        if forwarder.idle.wait(0.05) or forwarder.last_error:
             return
-        quiet.wait(0.05)

@@ -28,7 +28,7 @@ from clearway_edge.privacy import KeyRing
 from clearway_edge.profile_reading import read_profile
 from clearway_edge.replaying import Replay
 from clearway_edge.sample_settings import sample_settings
-from clearway_edge.settings import read_settings
+from clearway_edge.settings import ForwardSettings, read_settings
 from clearway_edge.sources.source import Intake, Reading
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
@@ -49,7 +49,9 @@ def parcel(n=1000, first=0):
 
 
 def forwarder(box, log):
-    return Forwarder(box, lambda: log, gateway="gw-1", random=Random(1))
+    # One message for each batch, so that a test sees what was committed together.
+    alone = ForwardSettings(latency_s=0.0, max_records=1)
+    return Forwarder(box, lambda: log, gateway="gw-1", settings=alone, random=Random(1))
 
 
 def test_sent_batch_is_keyed_by_gateway_and_says_what_it_is():

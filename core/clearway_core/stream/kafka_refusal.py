@@ -35,6 +35,34 @@ _OWN_CERTIFICATE = {
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 
 
+_OF_KAFKA = (
+    (
+        kafka_errors.SaslAuthenticationFailedError,
+        "user or password: check log.username and log.password_file",
+    ),
+    (
+        kafka_errors.UnsupportedSaslMechanismError,
+        "the broker does not take this log.sasl_mechanism: ask which it takes",
+    ),
+    (
+        kafka_errors.IllegalSaslStateError,
+        "the broker asks for user and password: set log.sasl_mechanism and log.username",
+    ),
+    (
+        kafka_errors.InvalidReceiveError,
+        "the broker's port speaks something else than plain Kafka: does it want log.tls?",
+    ),
+    (
+        kafka_errors.ClusterAuthorizationFailedError,
+        "cluster not allowed: let this user create topics, or create them beforehand",
+    ),
+    (
+        kafka_errors.AuthorizationError,
+        "topic not allowed: let this user write to Clearway's topics",
+    ),
+)
+
+
 def refusal_of(error: BaseException) -> str | None:
     """Return why a broker refuses and what to do, or None where it does not refuse.
 
@@ -96,16 +124,4 @@ def _of_broker_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _of_kafka(error: BaseException) -> str | None:
-    if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
-        return "user or password: check log.username and log.password_file"
-    if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
-        return "the broker does not take this log.sasl_mechanism: ask which it takes"
-    if isinstance(error, kafka_errors.InvalidReceiveError):
-        return "the broker's port speaks something else than plain Kafka: does it want log.tls?"
-    if isinstance(error, kafka_errors.IllegalSaslStateError):
-        return "the broker asks for user and password: set log.sasl_mechanism and log.username"
-    if isinstance(error, kafka_errors.ClusterAuthorizationFailedError):
-        return "cluster not allowed: let this user create topics, or create them beforehand"
-    if isinstance(error, kafka_errors.AuthorizationError):
-        return "topic not allowed: let this user write to Clearway's topics"
-    return None
+    return next((words for kind, words in _OF_KAFKA if isinstance(error, kind)), None)
