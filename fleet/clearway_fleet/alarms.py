@@ -30,7 +30,9 @@ class OpenAlarm:
     cause
         Name of the cause.
     about
-        Sites, ``site/sensor``, providers or contracts.
+        Sites, ``site/sensor``, providers or contracts that still have the cause.
+    named
+        Those that people were told of.
     since_at
         Since when the cause holds.
     """
@@ -38,6 +40,7 @@ class OpenAlarm:
     alarm_id: str
     cause: str
     about: frozenset[str]
+    named: frozenset[str]
     since_at: datetime
 
 
@@ -53,6 +56,9 @@ class Due:
         What an alarm is about.
     quiet
         Whether nobody needs to be told, since another alarm says it.
+    narrows
+        Whether an open alarm is about fewer places from now on, so that one that is well again can
+        have an alarm of its own later; nobody is told of that.
     """
 
     kind: Kind
@@ -62,6 +68,7 @@ class Due:
     since_at: datetime
     findings: tuple[Finding, ...] = ()
     quiet: bool = False
+    narrows: bool = False
 
 
 def decide(
@@ -87,7 +94,7 @@ def decide(
     Notes
     -----
     After what comes back was said, every active finding is covered by exactly one open alarm, and
-    no open alarm is without a finding.
+    open alarms are about nothing that has no finding.
     """
     found = [finding for finding in findings if finding.cause not in NO_ALARM]
     active = [finding for finding in found if finding.active]
@@ -95,19 +102,29 @@ def decide(
     covered = {(alarm.cause, about) for alarm in alarms for about in alarm.about}
     taken_over = {(TAKES_OVER.get(finding.cause), finding.about) for finding in active}
     due = [
-        Due(
-            kind=Kind.ALL_CLEAR,
-            alarm_id=alarm.alarm_id,
-            cause=alarm.cause,
-            about=tuple(sorted(alarm.about)),
-            since_at=alarm.since_at,
-            quiet=any((alarm.cause, about) in taken_over for about in alarm.about),
-        )
-        for alarm in alarms
-        if not any((alarm.cause, about) in present for about in alarm.about)
+        changed for alarm in alarms if (changed := _changed(alarm, present, taken_over)) is not None
     ]
     new = [finding for finding in active if (finding.cause, finding.about) not in covered]
     return due + [_alarm(group, new_id) for group in _groups(new, roll_up)]
+
+
+def _changed(
+    alarm: OpenAlarm, present: set[tuple[str, str]], taken_over: set[tuple[str | None, str]]
+) -> Due | None:
+    """Return the end of an open alarm, or what is left of it; None if it stays as it is."""
+    left = {about for about in alarm.about if (alarm.cause, about) in present}
+    if left == alarm.about:
+        return None
+    gone = alarm.about - left
+    return Due(
+        kind=Kind.ALARM if left else Kind.ALL_CLEAR,
+        alarm_id=alarm.alarm_id,
+        cause=alarm.cause,
+        about=tuple(sorted(left or alarm.named)),
+        since_at=alarm.since_at,
+        quiet=bool(left) or any((alarm.cause, about) in taken_over for about in gone),
+        narrows=bool(left),
+    )
 
 
 def _groups(new: Sequence[Finding], roll_up: float) -> list[list[Finding]]:

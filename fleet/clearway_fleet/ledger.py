@@ -42,6 +42,8 @@ class Notice:
         What people are told.
     channels
         Where it is still to be sent.
+    narrows
+        Whether it only says that an open alarm is about fewer places from now on.
     """
 
     alarm_id: str
@@ -52,6 +54,7 @@ class Notice:
     subject: str
     words: str
     channels: tuple[str, ...]
+    narrows: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -119,7 +122,8 @@ def read_ledger(lake: Lake, now: datetime) -> Ledger:
             OpenAlarm(
                 alarm_id=story.notice.alarm_id,
                 cause=story.notice.cause,
-                about=frozenset(story.notice.about),
+                about=story.about_now,
+                named=frozenset(story.notice.about),
                 since_at=story.notice.since_at,
             )
             for story in stories
@@ -150,13 +154,15 @@ class _Story:
             for channel in str(row["channels"]).split()
         }
         self.first_at = _instant(first)
-        self._last = rows[-1]
+        narrowed = [row for row in rows if row["step"] == "narrowed"]
+        self.about_now = _about(narrowed[-1] if narrowed else first)
+        self._last = [row for row in rows if row["step"] != "narrowed"][-1]
         self._decided_at = max(_instant(row) for row in rows if row["step"] == "decided")
         self.notice = Notice(
             alarm_id=str(first["alarm_id"]),
             kind=Kind(str(first["kind"])),
             cause=str(first["cause"]),
-            about=tuple(json.loads(str(first["about_json"]))),
+            about=tuple(sorted(_about(first))),
             since_at=_instant(first, "since_at"),
             subject=str(first["subject"]),
             words=str(first["words"]),
@@ -166,6 +172,10 @@ class _Story:
     def is_free(self, now: datetime) -> bool:
         """Return whether nobody is sending it: it was given back, or its watcher is gone."""
         return self._last["step"] != "decided" or now - self._decided_at >= LEASE
+
+
+def _about(row: dict[str, object]) -> frozenset[str]:
+    return frozenset(json.loads(str(row["about_json"])))
 
 
 def _instant(row: dict[str, object], name: str = "written_at") -> datetime:
@@ -186,7 +196,10 @@ def claim(
     bool
         False if another watcher was faster: then nothing was written, and nothing may be sent.
     """
-    rows = [_row(notice, "decided", watcher, now) for notice in notices]
+    rows = [
+        _row(notice, "narrowed" if notice.narrows else "decided", watcher, now)
+        for notice in notices
+    ]
     try:
         _append(lake, rows, ledger.version)
     except (OffsetRegression, TableConflict):

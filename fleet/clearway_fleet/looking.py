@@ -160,7 +160,7 @@ def look(
     quiet = {finding.about for finding in silent}
     found = [*silent]
     for name, site in watched.items():
-        device = heard.get(site.gateway or "", Heard())
+        device = _since_valid(heard.get(site.gateway or "", Heard()), site)
         found += device_findings(name, device, now, limits=limits, silent=blind or name in quiet)
     found += books_findings(lake, _site_of(sites.values()))
     found += quarantine_findings(lake, now, limits)
@@ -174,6 +174,14 @@ def look(
         findings=findings,
         unknown=tuple(sorted(heard.keys() - {site.gateway for site in sites.values()})),
     )
+
+
+def _since_valid(heard: Heard, site: Site) -> Heard:
+    """Return what a device said since it serves the site: not what it said on the bench."""
+    if heard.latest is None or heard.latest.received_at < site.valid_from_at:
+        return Heard()
+    recent = [report for report in heard.recent if report.received_at >= site.valid_from_at]
+    return replace(heard, recent=recent)
 
 
 def _is_watched(finding: Finding, sites: Mapping[str, Site]) -> bool:

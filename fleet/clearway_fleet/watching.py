@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,8 +20,6 @@ from clearway_fleet.ledger import Ledger, Notice, Outcome, claim, read_ledger, s
 from clearway_fleet.looking import Look, look
 from clearway_fleet.thresholds import thresholds
 from clearway_fleet.words import Teller
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,8 @@ def _notices(ledger: Ledger, seen: Look, settings: AlertSettings) -> tuple[list[
     )
     new = [_notice(one, teller, settings.channels) for one in due]
     n_ended = sum(one.kind is Kind.ALL_CLEAR for one in due)
-    n_open = len(ledger.open) + len(due) - 2 * n_ended
+    n_begun = sum(one.kind is Kind.ALARM and not one.narrows for one in due)
+    n_open = len(ledger.open) + n_begun - n_ended
     digest = digest_due(ledger, seen.at, teller, settings.digest_hour)
     if digest is not None:
         new.append(
@@ -138,6 +136,7 @@ def _notice(due: Due, teller: Teller, channels: tuple[str, ...]) -> Notice:
         subject=teller.subject(due),
         words=teller.text(due),
         channels=() if due.quiet else channels,
+        narrows=due.narrows,
     )
 
 
@@ -177,7 +176,6 @@ def _send(
             channels[name].send(notice, clock.now())
         except DeliveryFailed as error:
             broken[name] = str(error)
-            log.warning("notice_not_sent", extra={"channel": name, "error": str(error)})
         else:
             sent.append(name)
     failed = [f"{name}: {broken[name]}" for name in notice.channels if name not in sent]

@@ -281,3 +281,27 @@ def test_a_provider_that_stops_is_reported_within_30_minutes_and_night_rest_is_n
         street.close()
 
     assert postbox.subjects[1:] == ["[Clearway] All clear: cabs, was: a provider sends nothing"]
+
+
+def test_a_site_that_fails_again_while_others_of_its_alarm_are_still_ill_is_told_again(
+    few: Street, tmp_path: Path
+) -> None:
+    full = {"disk_free_bytes": 90_000_000}
+    with mail_server() as (postbox, port):
+        settings = alert_file(tmp_path, mail_port=port)
+        few.ill.update({f"gw-00{number}": full for number in (1, 2, 3)})
+        looks(few, settings, 20, every=20)
+        del few.ill["gw-001"]
+        looks(few, settings, 40, every=20)
+        assert len(postbox.subjects) == 1
+        few.ill["gw-001"] = full
+        looks(few, settings, 20, every=20)
+        few.ill.clear()
+        looks(few, settings, 40, every=20)
+
+    assert [subject.removeprefix("[Clearway] ").split(",")[0] for subject in postbox.subjects] == [
+        "Alarm: 3 sites: the disk is nearly full",
+        "Alarm: Crossing 1 (site-01): the disk is nearly full",
+        "All clear: 3 sites",
+        "All clear: Crossing 1 (site-01)",
+    ]

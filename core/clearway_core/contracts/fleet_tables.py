@@ -162,9 +162,10 @@ GATEWAY_ALARMS = Contract(
         Field(
             name="step",
             dtype=DataType.STRING,
-            allowed=("decided", "sent", "failed"),
+            allowed=("decided", "sent", "failed", "narrowed"),
             description="One of decided (written before anything is sent, and again when somebody "
-            "takes up what was left unsent), sent and failed.",
+            "takes up what was left unsent), sent, failed, and narrowed (the alarm is now about "
+            "fewer places; nobody is told).",
         ),
         text("cause", "Short name of the cause, such as gateway_silent."),
         text("about_json", "JSON list of the sites, providers or contracts that it is about."),
