@@ -565,6 +565,9 @@ def test_faults_of_settings_name_line_and_remedy(tmp_path):
         assert text in faults, text
     with pytest.raises(SettingsError, match="tokens would travel in the clear"):
         endpoint_settings(tmp_path, more='host = "0.0.0.0"')
+    (tmp_path / "bad.toml").write_text('contract = "gps_ping/1"')
+    with pytest.raises(SettingsError, match=r"gateway\.toml.*bad\.toml: format\.kind: missing"):
+        endpoint_settings(tmp_path, vans='profile = "bad.toml"')
     with pytest.raises(SettingsError, match=r"no source profile|atlantis"):
         endpoint_settings(tmp_path, vans='profile = "atlantis"')
 
@@ -628,6 +631,43 @@ def test_stopping_gateway_answers_who_still_waits(tmp_path):
     sender.join()
     assert answers[0][0] == 503
     assert "repeat" in answers[0][1]["error"]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_stopping_lets_idle_connections_go_and_answers_stored_requests(tmp_path, secure):
+    certificate, key = self_signed(tmp_path)
+    more = f'certificate_file = "{certificate.name}"\nkey_file = "{key.name}"' if secure else ""
+    about = endpoint_settings(tmp_path, more=more).sources[0].about
+    source = HttpPushSource(about, tmp_path / "state")
+    source.read(0)
+    before = threading.active_count()
+
+    def connected():
+        line = socket.create_connection(("127.0.0.1", source.port), timeout=20)
+        if not secure:
+            return line
+        context = ssl.create_default_context(cafile=certificate)
+        return context.wrap_socket(line, server_hostname="localhost")
+
+    body = json.dumps(telemetry()).encode()
+    head = f"POST /telemetry HTTP/1.1\r\nAuthorization: Bearer {CABS}\r\nContent-Length: "
+    head += f"{len(body)}\r\nContent-Type: application/json\r\n\r\n"
+    with connected() as idle, connected() as busy:
+        busy.sendall(head.encode() + body)
+        intake = source.read(5)
+        source.close()
+        with suppress(ssl.SSLError):  # TLS may complain of the sudden end
+            assert idle.recv(100) == b""
+        intake.settle(True)  # noqa: FBT003 -- as the agent calls it, after the source was closed
+        answer = b""
+        while piece := busy.recv(65_536):
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 200 ")
+    ends_s = time.monotonic() + 5
+    while threading.active_count() >= before and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    assert threading.active_count() < before
+    assert list((tmp_path / "state").iterdir())
 
 
 def test_sender_that_waits_too_long_may_repeat_and_nothing_doubles(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -168,6 +169,8 @@ class PushServer:
         self._context = _tls(settings)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
         self.room = Room(max(ROOM_BYTES, settings.max_body_bytes))
         self._socket = _listening(settings)
         self.port = int(self._socket.getsockname()[1])
@@ -175,10 +178,15 @@ class PushServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Accept no more; requests that are under way get their answer."""
+        """Accept no more; requests that are here get their answer, who has sent none is let go."""
         self._closing.set()
         self._thread.join()
         self._socket.close()
+        with self._lock:
+            for connection in self._open:
+                # The plain socket's: that of TLS would also end what is still to be answered.
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RD)
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -192,7 +200,9 @@ class PushServer:
                 self._closing.wait(_ACCEPT_S)
                 continue
             if self._slots.acquire(blocking=False):
-                threading.Thread(target=self._talk, args=(connection, address), daemon=True).start()
+                # No daemon: a process that stops answers first whom it has stored readings of, and
+                # notes their requests.
+                threading.Thread(target=self._talk, args=(connection, address)).start()
             else:
                 self._turn_away(connection)
 
@@ -202,11 +212,15 @@ class PushServer:
             connection.settimeout(_ANSWER_S)
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
+            with self._lock:
+                self._open.add(connection)
             _Exchange(connection, address, cast("BaseServer", self))
         except (OSError, ValueError) as error:
             # The sender is gone, or speaks something else.
             log.debug("push_connection_ended", extra={"error": type(error).__name__})
         finally:
+            with self._lock:
+                self._open.discard(connection)
             connection.close()
             self._slots.release()
 
