@@ -226,7 +226,7 @@ def _clock(seen: Snapshot) -> Check:
 def _sending(seen: Snapshot) -> Check:
     state = seen.sending.state
     name = "Broker"
-    if state.startswith("refused"):
+    if state.startswith(("refused", "connecting: ")):
         words, remedy = _parted(state)
         return Check(
             name=name,

@@ -89,8 +89,10 @@ class Observer:
         self._commit_times.committed(next_seq, round(self._clock.monotonic_s() * 1000))
         words = self.words()
         self._manager.beat(words)
-        if self._state_file.is_due(words):
-            self._state_file.write(words, self._state())
+        # How much is left to send changes all the time and is no reason to write.
+        kind = words.partition(":")[0]
+        if self._state_file.is_due(kind):
+            self._state_file.write(kind, self._state())
 
     def stopping(self) -> None:
         """Note that the agent ends as it was told to."""

@@ -30,6 +30,9 @@ lat_deg = {lat_deg}
 commit_every_s = 0.2
 health_every_s = 2
 
+[forward]
+latency_s = 0.2
+
 [clock]
 synchronised_file = "{synchronised}"
 
@@ -102,13 +105,17 @@ def sensor(say: Callable[[], bytes], every_s: float = 0.2) -> Iterator[int]:
                     line, _ = server.accept()
                 except TimeoutError:
                     continue
+                except OSError:
+                    return
                 threading.Thread(target=talk, args=(line,), daemon=True).start()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield int(server.getsockname()[1])
-        stop.set()
-        thread.join()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            stop.set()
+            thread.join()
 
 
 def write_settings(folder: Path, *, more: str = "", **changes: object) -> Path:

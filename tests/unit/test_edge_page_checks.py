@@ -56,6 +56,10 @@ BAD = {
         {"sending": Sending(state="refused: no such host. Check it.", sent_bytes=0)},
         "Broker", Verdict.FIX,
     ),
+    "not reached": (
+        {"sending": Sending(state="connecting: no answer from b:9. Wait.", sent_bytes=0)},
+        "Broker", Verdict.FIX,
+    ),
     "connecting": ({"sending": Sending(state="connecting", sent_bytes=0)}, "Broker", Verdict.WAIT),
     "expired": (
         {"certificate": Validity(starts_at=NOW - timedelta(days=9), expires_at=NOW)},
@@ -127,7 +131,9 @@ def test_an_error_of_three_parts_is_told_as_what_happened_and_what_to_do():
     error=st.sampled_from(["", "gone"]),
     age_s=st.none() | st.floats(0, 1e7),
     synchronised=st.booleans(),
-    state=st.sampled_from(["connecting", "draining", "up to date", "refused: no"]),
+    state=st.sampled_from(
+        ["connecting", "draining", "draining: 4 MB left", "up to date", "refused: no"]
+    ),
     distance_m=st.none() | st.floats(0, 2e7),
     free_bytes=st.integers(0, 10**12),
 )
@@ -152,7 +158,7 @@ def test_go_is_never_said_without_a_reading_in_the_lake(  # noqa: PLR0917
         assert not own
         assert not error
         assert synchronised
-        assert state in {"draining", "up to date"}
+        assert state in {"draining", "draining: 4 MB left", "up to date"}
         assert str(values["headline"]).startswith("reading 1042 confirmed")
     else:
         assert str(values["headline"]).startswith(("Wait: ", "1 thing", *"23456789"))
