@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from clearway_core.errors import SettingsError, UsageError
+from clearway_core.settings import open_toml
 from clearway_core.stream.address import open_log
-from clearway_core.stream.security import KafkaSecurity, security_from_environment
+from clearway_core.stream.security import (
+    KafkaSecurity,
+    security_from_environment,
+    security_from_section,
+    with_password,
+)
 
 PREFIX = "CLEARWAY_KAFKA_"
 
@@ -83,13 +90,13 @@ def test_password_comes_from_a_file_and_shows_nowhere(tmp_path):
     ("given", "complaint"),
     [
         ({"TLS": "yes"}, "expected true or false, got 'yes'"),
-        ({"CA_FILE": "a.pem"}, "CA_FILE has no effect without"),
-        ({"TLS": "true", "KEY_FILE": "k.pem"}, "KEY_FILE needs"),
+        ({"CA_FILE": "a.pem"}, "CA_FILE: has no effect without CLEARWAY_KAFKA_TLS"),
+        ({"TLS": "true", "KEY_FILE": "k.pem"}, "KEY_FILE: needs CLEARWAY_KAFKA_CERTIFICATE_FILE"),
         ({"SASL_MECHANISM": "GSSAPI", "USERNAME": "u", "PASSWORD": "p"}, "one of PLAIN"),
         ({"SASL_MECHANISM": "SCRAM-SHA-256"}, "needs CLEARWAY_KAFKA_USERNAME"),
         ({"SASL_MECHANISM": "SCRAM-SHA-256", "USERNAME": "u"}, "PASSWORD_FILE"),
-        ({"USERNAME": "u"}, "no effect without SASL_MECHANISM"),
-        ({"SASL_MECHANISM": "PLAIN", "USERNAME": "u", "PASSWORD": "p"}, "set TLS=true"),
+        ({"USERNAME": "u"}, "no effect without CLEARWAY_KAFKA_SASL_MECHANISM"),
+        ({"SASL_MECHANISM": "PLAIN", "USERNAME": "u", "PASSWORD": "p"}, "set CLEARWAY_KAFKA_TLS"),
         (
             {"SASL_MECHANISM": "SCRAM-SHA-256", "USERNAME": "u", "PASSWORD": "p",
              "PASSWORD_FILE": "/nowhere"},
@@ -109,6 +116,58 @@ def test_all_faults_come_at_once():
     with pytest.raises(SettingsError) as raised:
         security(TLS="maybe", CA_FILE="a.pem", USERNAME="u")
     assert len(raised.value.faults) == 3
+
+
+def section(folder: Path, lines: str) -> tuple[KafkaSecurity | None, list[str]]:
+    file = folder / "gateway.toml"
+    file.write_text(f"[log]\n{lines}\n")
+    top, faults = open_toml(file)
+    found = top.section("log")
+    return security_from_section(found, folder), faults
+
+
+def test_settings_file_says_where_certificates_lie_relative_to_itself(tmp_path):
+    found, faults = section(
+        tmp_path,
+        'tls = true\nca_file = "tls/ca.pem"\ncertificate_file = "/etc/gw.pem"\n'
+        'sasl_mechanism = "SCRAM-SHA-512"\nusername = "gw"\npassword_file = "secret"',
+    )
+    assert faults == []
+    assert found.ca_file == tmp_path / "tls/ca.pem"
+    assert found.certificate_file == Path("/etc/gw.pem")
+    (tmp_path / "secret").write_text("hunter2\n")
+    with_secret = with_password(found)
+    assert with_secret.password.reveal() == "hunter2"
+    assert "hunter2" not in repr(with_secret)
+
+
+def test_settings_file_that_says_nothing_leaves_it_to_the_environment(tmp_path):
+    assert section(tmp_path, 'address = "kafka://b:9092"') == (None, [])
+
+
+def test_all_faults_of_the_settings_file_come_at_once_with_line_and_key_as_written(tmp_path):
+    _, faults = section(
+        tmp_path, 'ca_file = "a"\nkey_file = "k"\nsasl_mechanism = "GSSAPI"\nusername = 3'
+    )
+    told = "\n".join(faults)
+    for part in (
+        "line 2: log.ca_file: has no effect without log.tls",
+        "line 3: log.key_file: has no effect without log.tls",
+        "line 3: log.key_file: needs log.certificate_file",
+        "line 4: log.sasl_mechanism: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+        "line 4: log.sasl_mechanism: needs log.password_file",
+        "line 5: log.username",
+    ):
+        assert part in told, part
+    assert "CLEARWAY" not in told
+
+
+def test_password_file_that_is_missing_is_named(tmp_path):
+    found, _ = section(
+        tmp_path, 'sasl_mechanism = "SCRAM-SHA-512"\nusername = "gw"\npassword_file = "nowhere"'
+    )
+    with pytest.raises(SettingsError, match=r"nowhere: log.password_file cannot be read"):
+        with_password(found)
 
 
 @pytest.mark.parametrize("address", ["kafka://", "localhost:9092", "redis://x", "kafka:/x:1"])

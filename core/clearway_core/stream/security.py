@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,9 +74,10 @@ class KafkaSecurity:
             if self.certificate_file is not None:
                 context.load_cert_chain(self.certificate_file, self.key_file)
         except OSError as error:  # ssl.SSLError is one too
+            files = (self.ca_file, self.certificate_file, self.key_file)
+            used = ", ".join(str(file) for file in files if file is not None)
             fault = (
-                f"the certificates for Kafka cannot be used ({error}): check "
-                f"{_PREFIX}CA_FILE, {_PREFIX}CERTIFICATE_FILE and {_PREFIX}KEY_FILE"
+                f"the certificates for Kafka cannot be used ({error}): check {used or 'the system'}"
             )
             raise SettingsError([fault]) from error
         return context
@@ -101,7 +102,10 @@ def security_from_environment(environment: Mapping[str, str]) -> KafkaSecurity:
         for name in environment
         if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in _NAMES
     ]
-    faults += _faults(given)
+    faults += [
+        f"{_PREFIX}{name}: {problem}"
+        for name, problem in _faults(given, called=lambda name: f"{_PREFIX}{name}")
+    ]
     password = given["PASSWORD"]
     if given["PASSWORD_FILE"] is not None:
         try:
@@ -155,8 +159,8 @@ def security_from_section(section: Section, folder: Path) -> KafkaSecurity | Non
         "PASSWORD": None,
         **{name.upper(): None if file is None else str(file) for name, file in files.items()},
     }
-    for fault in _faults(given):
-        section.fault("tls", fault.replace(_PREFIX, "log.").lower())
+    for name, problem in _faults(given, called=lambda name: f"log.{name.lower()}"):
+        section.fault(name.lower(), problem)
     if not keys:
         return None
     return KafkaSecurity(
@@ -188,33 +192,60 @@ def with_password(security: KafkaSecurity) -> KafkaSecurity:
     return replace(security, password=Secret(password))
 
 
-def _faults(given: Mapping[str, str | None]) -> list[str]:
-    faults: list[str] = []
+def _faults(
+    given: Mapping[str, str | None], *, called: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    """Return what is wrong as pairs of name and problem.
+
+    Parameters
+    ----------
+    given
+        Values by `_NAMES`.
+    called
+        What a person knows a name as.
+    """
+    faults: list[tuple[str, str]] = []
     tls, mechanism = given["TLS"], given["SASL_MECHANISM"]
     if tls not in {None, "true", "false"}:
-        faults.append(f"{_PREFIX}TLS: expected true or false, got {tls!r}")
+        faults.append(("TLS", f"expected true or false, got {tls!r}"))
     faults += [
-        f"{_PREFIX}{name} has no effect without {_PREFIX}TLS=true"
+        (name, f"has no effect without {called('TLS')} = true")
         for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
         if given[name] is not None and tls != "true"
     ]
     if given["KEY_FILE"] is not None and given["CERTIFICATE_FILE"] is None:
-        faults.append(f"{_PREFIX}KEY_FILE needs {_PREFIX}CERTIFICATE_FILE")
+        faults.append(("KEY_FILE", f"needs {called('CERTIFICATE_FILE')}"))
     if mechanism is not None and mechanism not in SASL_MECHANISMS:
         known = ", ".join(SASL_MECHANISMS)
-        faults.append(f"{_PREFIX}SASL_MECHANISM: expected one of {known}, got {mechanism!r}")
+        faults.append(("SASL_MECHANISM", f"expected one of {known}, got {mechanism!r}"))
+    return faults + _password_faults(given, called=called)
+
+
+def _password_faults(
+    given: Mapping[str, str | None], *, called: Callable[[str], str]
+) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    mechanism = given["SASL_MECHANISM"]
     passwords = [name for name in ("PASSWORD", "PASSWORD_FILE") if given[name] is not None]
     if len(passwords) > 1:
-        faults.append(f"{_PREFIX}PASSWORD and {_PREFIX}PASSWORD_FILE: give one of them")
-    if mechanism is not None and (given["USERNAME"] is None or not passwords):
-        faults.append(
-            f"{_PREFIX}SASL_MECHANISM needs {_PREFIX}USERNAME and "
-            f"{_PREFIX}PASSWORD or {_PREFIX}PASSWORD_FILE"
-        )
-    if mechanism is None and (given["USERNAME"] is not None or passwords):
-        faults.append(f"{_PREFIX}USERNAME and PASSWORD have no effect without SASL_MECHANISM")
-    if mechanism == "PLAIN" and tls != "true":
-        faults.append(f"{_PREFIX}SASL_MECHANISM=PLAIN sends the password itself: set TLS=true")
+        faults.append(("PASSWORD", f"is given beside {called('PASSWORD_FILE')}: give one of them"))
+    if mechanism is not None:
+        faults += [
+            ("SASL_MECHANISM", f"needs {called(name)}")
+            for name, missing in (
+                ("USERNAME", given["USERNAME"] is None),
+                ("PASSWORD_FILE", not passwords),
+            )
+            if missing
+        ]
+    else:
+        faults += [
+            (name, f"has no effect without {called('SASL_MECHANISM')}")
+            for name in ("USERNAME", *passwords)
+            if given[name] is not None
+        ]
+    if mechanism == "PLAIN" and given["TLS"] != "true":
+        faults.append(("SASL_MECHANISM", f"PLAIN sends the password itself: set {called('TLS')}"))
     return faults
 
 
