@@ -168,7 +168,7 @@ class PushServer:
         self.max_body_bytes = settings.max_body_bytes
         self._context = _tls(settings)
         self._slots = threading.BoundedSemaphore(CONNECTIONS)
-        self._closing = threading.Event()
+        self.closing = threading.Event()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self.room = Room(max(ROOM_BYTES, settings.max_body_bytes))
@@ -179,7 +179,7 @@ class PushServer:
 
     def close(self) -> None:
         """Accept no more; requests that are here get their answer, who has sent none is let go."""
-        self._closing.set()
+        self.closing.set()
         self._thread.join()
         self._socket.close()
         with self._lock:
@@ -189,7 +189,7 @@ class PushServer:
                     socket.socket.shutdown(connection, socket.SHUT_RD)
 
     def _serve(self) -> None:
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             try:
                 connection, address = self._socket.accept()
             except TimeoutError:
@@ -197,7 +197,7 @@ class PushServer:
             except OSError as error:
                 # Out of file descriptors, for one: the next connection may find some.
                 log.warning("push_accept_failed", extra={"error": str(error)})
-                self._closing.wait(_ACCEPT_S)
+                self.closing.wait(_ACCEPT_S)
                 continue
             if self._slots.acquire(blocking=False):
                 # No daemon: a process that stops answers first whom it has stored readings of, and
@@ -359,7 +359,7 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, *, unread: bool = False) -> None:
         body = orjson.dumps(answer.body) + b"\n"
-        self.close_connection = self.close_connection or unread
+        self.close_connection = self.close_connection or unread or self._push.closing.is_set()
         self.connection.settimeout(_ANSWER_S)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
