@@ -224,6 +224,9 @@ def test_fast_trains_of_thought_are_no_jumps():
     assert (
         flagged([fix(i * 10, lon_deg=100.5 + i * 0.005) for i in range(20)], GPS_PING) == [[]] * 20
     )
+    # and the same at 60° north, where a degree of longitude is half as long
+    north = [fix(i * 10, lon_deg=25 + i * 0.01, lat_deg=60.0) for i in range(20)]
+    assert flagged(north, GPS_PING) == [[]] * 20
     # noise of 50 m twice in one second; the date line; ten minutes of silence; late fixes
     assert flagged([fix(0), fix(0.2, lat_deg=13.7009)], GPS_PING) == [[], []]
     line = [fix(0, lon_deg=179.99995), fix(1, lon_deg=-179.99995)]
