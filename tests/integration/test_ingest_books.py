@@ -103,6 +103,20 @@ def test_what_ingest_has_not_read_yet_is_on_its_way_and_no_difference(lake, log)
     assert (one(lake)["state"], one(lake)["n_on_the_way"]) == ("closed", 0)
 
 
+def test_rows_that_a_killed_ingest_has_half_written_are_on_their_way(tmp_path, log):
+    root = tmp_path / "lake"
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(5))])
+    ingest(Lake(root), log)
+    say(log, word(0, 10, closed=True), seq=0)
+    ingest(Lake(root), log)
+    log.append(GPS_TOPIC, [gps("gw-1", 1, range(5, 10))])
+    with pytest.raises(PowerCut):
+        ingest(FailingLake(root, cut_at=1), log)  # the numbers are there, the rows are not
+    assert close_books(Lake(root), log).is_closed()
+    assert (one(Lake(root))["n_stored"], one(Lake(root))["n_on_the_way"]) == (5, 5)
+    assert close(Lake(root), log).pages["closed"] == 1
+
+
 class _IngestOf:
     """A log of which only one topic has messages: what ingest sees that lags on the others."""
 
