@@ -16,6 +16,7 @@ from clearway_fleet.causes import (
     PROCESSOR_HOT,
     READINGS_LOST,
     SENSOR_SILENT,
+    WRONG_SITE,
     causes,
 )
 from clearway_fleet.finding import Finding, bytes_words, duration_words
@@ -103,7 +104,7 @@ class _Look:
 
     def simple(self) -> Iterator[Finding]:
         """Return what a single report tells."""
-        for condition in _conditions(self.limits):
+        for condition in _conditions(self.site, self.limits):
             since_at = self._run_start(condition.holds)
             held = since_at is not None and (
                 self.latest.received_at - since_at >= timedelta(seconds=condition.hold_s)
@@ -219,8 +220,13 @@ class _Look:
         return any(holds(report) for report in self.reports if report.received_at > since)
 
 
-def _conditions(limits: Thresholds) -> tuple[_Condition, ...]:
+def _conditions(site: str, limits: Thresholds) -> tuple[_Condition, ...]:
     return (
+        _Condition(
+            WRONG_SITE,
+            lambda report: report.site not in {None, site},
+            lambda report: f"its settings say {report.site}",
+        ),
         _Condition(
             OUTBOX_SET_ASIDE,
             lambda report: bool(report.set_aside),

@@ -51,7 +51,8 @@ def _label(device: Device) -> str:
     code = segno.make(address, error="m", micro=False).svg_inline(omitsize=True, border=2)
     return (
         f'<section class="label">{code}<div><p><b>{_text(device.plan.site_name)}</b></p>'
-        f"<p>{_text(device.plan.site)} · {_text(device.gateway)}</p><p>{_text(address)}</p>"
+        f"<p>{_text(device.plan.site)} · {_text(device.gateway)}</p>"
+        f'<p class="address">{_text(address)}</p>'
         '<p>PIN: <span class="pin">&nbsp;</span></p></div></section>'
     )
 

@@ -180,6 +180,7 @@ SILENT_SENSOR = (
         ),
         ({"disk_free_bytes": 90_000_000}, "the disk is nearly full", "90 MB free"),
         ({"clock_synchronised": False}, "the clock is wrong", "s off"),
+        ({"site": "site-04"}, "the settings of another site", "its settings say site-04"),
         ({"set_aside": 1}, "a damaged part of the outbox", "damaged parts: 1"),
         (
             {"dropped_by_reason": '{"outbox_full": 1200, "trip_end": 90}'},
@@ -192,7 +193,7 @@ SILENT_SENSOR = (
             "9,000 records wait, the oldest for 2 h; refused: x",
         ),
     ],
-    ids=["sensor", "disk", "clock", "set aside", "losses", "backlog"],
+    ids=["sensor", "disk", "clock", "site", "set aside", "losses", "backlog"],
 )
 def test_what_a_device_says_of_itself_is_told_once_and_cleared_once(
     few: Street, tmp_path: Path, ill: dict, subject: str, words: str
