@@ -57,6 +57,8 @@ class Page:
         Batch of that parcel, while it waits.
     aside
         Records of `spooled` that still lie in a damaged file.
+    left_to
+        Highest counter of a batch that has left; those that may be sent leave in order.
     """
 
     id: int
@@ -81,6 +83,7 @@ class Page:
     told_closed: bool = False
     told_in: int | None = None
     aside: int = 0
+    left_to: int = 0
 
     @property
     def account(self) -> Account:
@@ -99,8 +102,10 @@ class Page:
         return blake2b(body, digest_size=_DIGEST_BYTES).digest() + body
 
     @staticmethod
-    def from_bytes(data: bytes) -> Page | None:
+    def from_bytes(data: object) -> Page | None:
         """Return a page from the disk, or None if its bytes have changed."""
+        if not isinstance(data, bytes):
+            return None
         digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
             return None

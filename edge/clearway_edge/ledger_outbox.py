@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull
-from clearway_edge.batch_store import BatchStore, Row, row_id
+from clearway_edge.batch_store import BatchStore, Head, Row, row_id
 from clearway_edge.eviction import priority_of_parcel, to_give_up
 from clearway_edge.ledger import Draft, Ledger, Opened, Page, added, hour_of
 from clearway_edge.outbox import (
@@ -74,6 +74,7 @@ class LedgerOutbox:
         self._tag = tag
         self._lock = threading.RLock()
         self._counter = store.last_counter() + 1
+        self._given: dict[int, Head] = {}
         self._delivered: set[int] = set()
 
     @property
@@ -108,8 +109,6 @@ class LedgerOutbox:
 
     def put(self, *parcels: Parcel) -> None:
         """Keep batches and their counts in one transaction, durable when this returns."""
-        if not parcels:
-            return
         with self._change() as draft:
             first = self._counter
             opened = self._now()
@@ -132,6 +131,7 @@ class LedgerOutbox:
             if self._delivered:
                 self._forget_delivered()
             rows = self._store.ready(limit + len(self._delivered), skip_clock)
+            self._given = {row.id: row.head for row in rows}
             return self._intact([row for row in rows if row.id not in self._delivered][:limit])
 
     def held(self) -> Sequence[Waiting]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from clearway_edge.batch_store import BatchStore, counter_of, is_held
 from clearway_edge.ledger import Draft, Page, added
-from clearway_edge.outbox import DAMAGED
+from clearway_edge.outbox import DAMAGED, LOWEST_PRIORITY, PRIORITIES
 
 
 def reconciled(
@@ -50,6 +51,31 @@ def reconciled(
                 )
             )
     return changed
+
+
+def forget_left(
+    draft: Draft, store: BatchStore, pages: Mapping[int, Page], copies: Mapping[int, Page]
+) -> None:
+    """Delete batches that had left, by the second copy, before the file went back in time."""
+    for number, page in pages.items():
+        copy = copies.get(number)
+        if copy is None or copy.revision <= page.revision or copy.left_to <= page.left_to:
+            continue
+        priority = PRIORITIES.get(page.stream.contract, LOWEST_PRIORITY)
+        left = []
+        for head in store.in_order(priority):
+            if counter_of(head.id) > copy.left_to:
+                break
+            if head.page == number and not is_held(head.id):
+                left.append(head)
+        store.remove([head.id for head in left])
+        draft.keep(
+            replace(
+                page,
+                spooled=page.spooled - sum(head.n_records for head in left),
+                spooled_bytes=page.spooled_bytes - sum(head.n_bytes for head in left),
+            )
+        )
 
 
 def put_aside(draft: Draft, pages: Iterable[Page], copies: Mapping[int, Page]) -> None:

@@ -38,6 +38,7 @@ class Salvage:
     def __init__(self, file: Path, template: bytes, *, after: int = 0) -> None:
         self._file = file
         self._after = after
+        self._shift = 0
         self._first_page: bytes | None = None
         self._db = _opened(file)
         if self._db is None:
@@ -90,9 +91,12 @@ class Salvage:
                 "outbox_damaged_place", extra={"file": str(self._file), "error": str(error)}
             )
         following = self._next_readable()
-        if following is None:
+        # Damage may lead round in a circle: what brings nothing is passed in longer and longer
+        # steps, so that there is an end.
+        self._shift = 0 if rows else 2 * self._shift + 1
+        if following is None or following + self._shift > _LAST_ID:
             return rows, None
-        self._after = following - 1
+        self._after = following - 1 + self._shift
         return rows, self._after
 
     def close(self) -> None:

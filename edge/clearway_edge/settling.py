@@ -10,7 +10,7 @@ from dataclasses import replace
 from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import decode
-from clearway_edge.batch_store import BatchStore, Head, Row
+from clearway_edge.batch_store import BatchStore, Head, Row, counter_of, is_held
 from clearway_edge.ledger import Draft, Opened, Page, added
 from clearway_edge.outbox import EVICTED_SIZE, Parcel, Stream
 
@@ -47,6 +47,7 @@ def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | 
             spooled=page.spooled - n_records,
             spooled_bytes=max(0, page.spooled_bytes - head.n_bytes),
             delivered=page.delivered + (n_records if reason is None else 0),
+            left_to=max(page.left_to, 0 if is_held(head.id) else counter_of(head.id)),
             dropped=page.dropped if reason is None else added(page.dropped, reason, n_records),
         )
         if page.stream.contract == GATEWAY_BOOKS.identifier:

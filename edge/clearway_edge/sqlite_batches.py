@@ -91,13 +91,22 @@ class SqliteBatches:
         )
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Delete rows; trip ends that waited to be cut are overwritten."""
+        """Delete rows; trip ends that waited to be cut are overwritten.
+
+        Raises
+        ------
+        sqlite3.DatabaseError
+            If rows that were read cannot be found again: the file is damaged.
+        """
         held = any(is_held(number) for number in ids)
         if held:
             self.db.execute("pragma secure_delete=on")
-        self.db.executemany("delete from batch where id = ?", [(number,) for number in ids])
+        done = self.db.executemany("delete from batch where id = ?", [(number,) for number in ids])
         if held:
             self.db.execute("pragma secure_delete=off")
+        if ids and done.rowcount != len(ids):
+            message = f"expected to delete {len(ids)} batches, found {done.rowcount}"
+            raise sqlite3.DatabaseError(message)
 
     def heads(self, ids: Sequence[int]) -> list[Head]:
         """Return those rows of the given ones that exist."""
@@ -183,7 +192,12 @@ def rows_of(cursor: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
     """Return what a query for `ROW` found, with their digests checked."""
     for number, page, n_records, created_at_ms, clock, expected, payload in cursor:
         row = Row(number, page, n_records, created_at_ms, clock, payload)
-        yield row if digest(row) == expected else replace(row, intact=False)
+        try:
+            intact = digest(row) == expected
+        except TypeError:
+            # Not even the types are those that were put.
+            row, intact = Row(number, -1, 0, 0, None, b""), False
+        yield row if intact else replace(row, intact=False)
 
 
 def digest(row: Row) -> bytes:

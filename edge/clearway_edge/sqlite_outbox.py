@@ -27,6 +27,7 @@ from clearway_edge.outbox_file import (
     read_pages,
 )
 from clearway_edge.recovery import (
+    forget_left,
     last_pages_of_devices,
     put_aside,
     reconciled,
@@ -82,6 +83,7 @@ class SqliteOutbox(LedgerOutbox):
     ) -> None:
         self._file = file
         self._salvage: Salvage | None = None
+        self._settled: set[int] = set()
         self._copy = CountsCopy(file.with_suffix(".counts"))
         self._copy.load()
         self._db = open_outbox(file, bounds or Bounds(), mend=self._copy.same_start)
@@ -119,13 +121,44 @@ class SqliteOutbox(LedgerOutbox):
         except _WasSetAside:
             super().put(*parcels)
 
+    def oldest_created_at_ms(self) -> int | None:
+        """Return when the oldest waiting batch was put, or None [ms since 1970]."""
+        oldest_ms = super().oldest_created_at_ms()
+        while oldest_ms is None and self._salvage_some():
+            oldest_ms = super().oldest_created_at_ms()
+        return oldest_ms
+
     def waiting(self, limit: int, *, skip_clock: str | None = None) -> Sequence[Waiting]:
         """Return batches that may be sent, by priority and age; damaged ones are counted."""
         self._salvage_some()
-        try:
-            return super().waiting(limit, skip_clock=skip_clock)
-        except _WasSetAside:
-            return super().waiting(limit, skip_clock=skip_clock)
+        while True:
+            try:
+                found = super().waiting(limit, skip_clock=skip_clock)
+            except _WasSetAside:
+                found = []
+            if found or not self._salvage_some():
+                break
+        if not found and self.waiting_bytes:
+            self._write_off_vanished()
+        return found
+
+    def accept(self, ids: Sequence[int]) -> None:
+        """Count batches as delivered and forget them, also those that became unreadable since."""
+        with self._lock:
+            if self._salvage is not None:
+                gone = set(ids) - {head.id for head in self._store.heads(ids)}
+                self._delivered |= gone
+                with suppress(OutboxFull), self._change() as draft:
+                    self._settle_delivered(draft)
+            super().accept(ids)
+
+    def _write_off_vanished(self) -> None:
+        """Count what ought to wait where nothing lies any more."""
+        with self._lock, suppress(OutboxFull), self._change() as draft:
+            if self._store.oldest() is None:
+                for page in draft.all():
+                    draft.keep(replace(page, aside=page.spooled, spooled_bytes=0))
+                log.error("outbox_batches_vanished", extra={"n_records": write_off(draft)})
 
     def close(self) -> None:
         """Mark a clean stop and close the file."""
@@ -141,7 +174,8 @@ class SqliteOutbox(LedgerOutbox):
         """Put right what the previous run left, and mark this one as running."""
         self._open_salvage()
         with self._change() as draft:
-            known = self._ledger.pages
+            forget_left(draft, self._store, self._ledger.pages, self._copy.pages)
+            known = {page.id: page for page in draft.all()}
             if self._salvage is not None and self._state(_TAKEN_OVER) != self._state(SALVAGE):
                 damaged |= self._take_over(draft, self._salvage)
                 known = {page.id: page for page in draft.all()}
@@ -184,12 +218,28 @@ class SqliteOutbox(LedgerOutbox):
         self._open_salvage()
         with self._change() as draft:
             put_aside(draft, known.values(), {})
+            self._settle_delivered(draft)
             self._set_state(_UNCLEAN, unclean)
             self._set_state(_TAKEN_OVER, self._state(SALVAGE))
             self._set_state(_RUNNING, 1)
             self._set_state(_FIRST_PAGE, self._first_page)
         self._renumber()
         self._copy.begin(self._ledger.pages)
+
+    def _settle_delivered(self, draft: Draft) -> None:
+        """Count what the log has taken while its batches may be unreadable."""
+        for number in self._delivered & set(self._given):
+            head = self._given[number]
+            page = draft.find(head.page)
+            if page is not None:
+                draft.set(
+                    page,
+                    spooled=page.spooled - head.n_records,
+                    aside=page.aside - head.n_records,
+                    delivered=page.delivered + head.n_records,
+                )
+                self._settled.add(number)
+        self._delivered -= self._settled
 
     def _renumber(self) -> None:
         """Give new batches numbers that none in a damaged file has."""
@@ -207,24 +257,18 @@ class SqliteOutbox(LedgerOutbox):
                 damaged_file(self._file, number), template, after=self._state(_SALVAGED_TO)
             )
 
-    def _salvage_some(self) -> None:
-        """Bring over the next batches of a damaged file."""
+    def _salvage_some(self) -> bool:
+        """Bring over the next batches of a damaged file; return whether any may have come."""
         with self._lock:
             if self._salvage is None:
-                return
+                return False
             rows, to = self._salvage.portion(_PORTION_BYTES)
             n_lost = 0
             try:
                 with self._change() as draft:
                     for row in rows:
-                        free = row if not self._store.heads([row.id]) else self._again(row)
-                        bring_over(
-                            draft,
-                            self._store,
-                            free,
-                            max_bytes=self._bounds.max_bytes,
-                            opened=self._now(),
-                        )
+                        if row.id not in self._settled:
+                            self._bring_over(draft, row)
                     self._set_state(_SALVAGED_TO, to or 0)
                     if to is None:
                         n_lost = write_off(draft)
@@ -233,9 +277,15 @@ class SqliteOutbox(LedgerOutbox):
                 # No room just now: from the same place again at the next look.
                 self._salvage.close()
                 self._open_salvage()
-                return
+                return False
             if to is None:
                 self._end_salvage(n_lost)
+            return True
+
+    def _bring_over(self, draft: Draft, row: Row) -> None:
+        free = self._again(row) if self._store.heads([row.id]) else row
+        bounds = self._bounds
+        bring_over(draft, self._store, free, max_bytes=bounds.max_bytes, opened=self._now())
 
     def _again(self, row: Row) -> Row:
         """Return a row under a number of its own."""
@@ -246,6 +296,7 @@ class SqliteOutbox(LedgerOutbox):
         if self._salvage is not None:
             self._salvage.close()
         self._salvage = None
+        self._settled.clear()
         log.warning("outbox_salvaged", extra={"n_records_lost": n_lost})
 
     def _state(self, name: str) -> int:
