@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from clearway_core.clock import Clock
 from clearway_core.contracts.wire import TOPICS
-from clearway_core.errors import MessageTooLarge
+from clearway_core.errors import DeliveryFailed, MessageTooLarge
 from clearway_core.stream.batch import CONTENT_TYPE
 from clearway_core.stream.log import (
     CLOCK_HEADER,
@@ -17,6 +17,7 @@ from clearway_core.stream.log import (
     Log,
     Message,
 )
+from clearway_edge.append_size import AppendSize
 from clearway_edge.bandwidth import Bandwidth
 from clearway_edge.clock_state import UNKNOWN, ClockState
 from clearway_edge.merging import Planned, in_halves, merged, priority_of
@@ -48,6 +49,8 @@ class Delivery:
         Of every message.
     bandwidth, clock
         The budget, and what waits for it.
+    size
+        Told how long each append took.
     clock_state
         Turns the monotonic times of an unsynchronised clock into instants.
     send_urgent
@@ -61,6 +64,7 @@ class Delivery:
         *,
         key: bytes,
         bandwidth: Bandwidth,
+        size: AppendSize,
         clock: Clock,
         clock_state: ClockState | None,
         send_urgent: Callable[[], None],
@@ -69,6 +73,7 @@ class Delivery:
         self._open_log = open_log
         self._key = key
         self._bandwidth = bandwidth
+        self._size = size
         self._clock = clock
         self._clock_state = clock_state
         self._send_urgent = send_urgent
@@ -164,7 +169,15 @@ class Delivery:
         self._bandwidth.spend(n_bytes)
         if self._log is None:
             self._log = self._open_log()
-        self._log.append(TOPICS[contract], messages)
+        started_s = self._clock.monotonic_s()
+        try:
+            self._log.append(TOPICS[contract], messages)
+        except MessageTooLarge:
+            raise
+        except DeliveryFailed:
+            self._size.failed(self._clock.monotonic_s() - started_s)
+            raise
+        self._size.stored(self._clock.monotonic_s() - started_s)
         self.n_bytes += sum(len(payload) for _, payload in payloads)
         self.reached = True
 

@@ -13,18 +13,16 @@ from random import Random
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import ClearwayError, DeliveryFailed, OutboxFull
 from clearway_core.stream.log import Log
+from clearway_edge.append_size import MESSAGES_AT_ONCE, AppendSize
 from clearway_edge.bandwidth import Bandwidth
 from clearway_edge.clock_state import ClockState
 from clearway_edge.delivery import Delivery, Stopping
 from clearway_edge.forwarder_state import ForwarderState
 from clearway_edge.merging import Planned, planned
-from clearway_edge.outbox import LOWEST_PRIORITY, OWN_REPORTS, Outbox
+from clearway_edge.outbox import LOWEST_PRIORITY, OWN_REPORTS, Outbox, Waiting
 from clearway_edge.settings import ForwardSettings
 
 log = logging.getLogger(__name__)
-
-MESSAGES_AT_ONCE = 16
-"""Messages of one append: enough that fsync or a broker's round trip is paid once for many."""
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
@@ -39,6 +37,9 @@ _REPORT_LATENCY_S = 1.0
 
 _BEHIND_S = 15.0
 """What waits for so much longer than it should is a backlog. [s]"""
+
+_TURN_S = 5.0
+"""After which what is urgent gets its turn again, where a look has found much to send. [s]"""
 
 _LOOK_EVERY_S = 0.2
 _LOOK_AT_LEAST_EVERY_S = 5.0
@@ -111,11 +112,13 @@ class Forwarder:
         self._prepare = prepare
         self._random = random or Random()  # noqa: S311 -- jitter is no secret
         self._bandwidth = Bandwidth(self._settings.max_bytes_s, self._clock)
+        self._size = AppendSize(self._settings.max_records)
         self._delivery = Delivery(
             outbox,
             open_log,
             key=gateway.encode(),
             bandwidth=self._bandwidth,
+            size=self._size,
             clock=self._clock,
             clock_state=clock_state,
             send_urgent=self._send_urgent,
@@ -156,11 +159,14 @@ class Forwarder:
             self._release()
             skip_clock = self._clock_without_base()
             waiting = self._outbox.waiting(_BATCHES_A_LOOK, skip_clock=skip_clock)
-            messages = planned(waiting, self._settings.max_records)
+            messages = self._planned(waiting)
             waits_s = [self._wait_s(message) for message in messages]
             due = [m for m, wait_s in zip(messages, waits_s, strict=True) if wait_s <= 0]
+            turn_ends_s = self._clock.monotonic_s() + _TURN_S
             for part in self._portions(due):
                 n_sent += self._delivery.send(part)
+                if self._clock.monotonic_s() > turn_ends_s:
+                    break
         except Stopping:
             return Sent(n_batches=n_sent)
         except DeliveryFailed as error:
@@ -234,12 +240,23 @@ class Forwarder:
         return (to_ms(self._clock.now()) - message.batches[0].created_at_ms) / 1000
 
     def _portions(self, due: Sequence[Planned]) -> Iterator[list[Planned]]:
-        """Yield messages that are appended together: of one topic, one by one under a budget."""
-        at_once = MESSAGES_AT_ONCE if self._bandwidth.largest_bytes is None else 1
+        """Yield messages that are appended together: of one topic, as many as the log takes well.
+
+        Under a budget they go one by one.
+        """
+        at_once = 1 if self._bandwidth.largest_bytes is not None else MESSAGES_AT_ONCE
         for _, group in groupby(due, key=lambda message: message.contract):
-            messages = list(group)
-            for start in range(0, len(messages), at_once):
-                yield messages[start : start + at_once]
+            part: list[Planned] = []
+            for message in group:
+                n_records = message.n_records + sum(each.n_records for each in part)
+                if part and (len(part) == at_once or n_records > self._size.n_records):
+                    yield part
+                    part = []
+                part.append(message)
+            yield part
+
+    def _planned(self, waiting: Sequence[Waiting]) -> list[Planned]:
+        return planned(waiting, min(self._settings.max_records, self._size.n_records))
 
     def _release(self) -> None:
         """Let go what was held, if its time has come; what cannot go now goes later."""
@@ -253,7 +270,7 @@ class Forwarder:
 
     def _send_urgent(self) -> None:
         waiting = self._outbox.waiting(MESSAGES_AT_ONCE, skip_clock=self._clock_without_base())
-        for message in planned(waiting, self._settings.max_records):
+        for message in self._planned(waiting):
             if message.priority < LOWEST_PRIORITY and self._wait_s(message) <= 0:
                 self._delivery.send([message])
 

@@ -293,6 +293,48 @@ def test_budget_lets_one_message_pass_that_is_larger_than_all_it_saves():
     assert budget.wait_s(1, urgent=False) > 0
 
 
+class SlowLog(MemoryLog):
+    """A log behind a slow link, that gives up on an append after ten seconds."""
+
+    def __init__(self, clock: TurnableClock, bytes_s: float) -> None:
+        super().__init__()
+        self.clock = clock
+        self.bytes_s = bytes_s
+
+    def append(self, topic: str, messages: Sequence[Message]) -> None:
+        takes_s = sum(len(message.value) for message in messages) / self.bytes_s
+        self.clock.forward(min(takes_s, 10.0))
+        if takes_s > 10:
+            raise DeliveryFailed("not confirmed within 10 s", retry_after_s=0.01)
+        super().append(topic, messages)
+
+
+@pytest.mark.parametrize("bytes_s", [2000.0, 20_000.0, 1_000_000.0])
+def test_backlog_passes_through_a_slow_link_in_appends_that_fit(bytes_s):
+    setup = Setup(latency_s=0)
+    setup.log = SlowLog(setup.clock, bytes_s)
+    setup.box.put(*(parcel(first) for first in range(0, 20_000, 100)))
+    failures = 0
+    while account(setup.box).spooled:
+        failures += setup.forwarder.send_once().retry_after_s is not None
+    assert failures <= 10
+    assert [seq for batch in setup.log.batches() for seq in batch.seq] == list(range(20_000))
+    if bytes_s == 1_000_000:
+        assert [len(batch) for batch in setup.log.batches()] == [5000] * 4
+
+
+def test_urgent_message_waits_for_a_turn_of_a_slow_link_not_for_the_whole_backlog():
+    setup = Setup(latency_s=0, max_records=100)
+    setup.log = SlowLog(setup.clock, 10_000)
+    setup.box.put(*(parcel(first) for first in range(0, 20_000, 100)))
+    setup.forwarder.send_once()
+    before = len(setup.log.messages)
+    setup.box.put(parcel(0, 1, contract=HEALTH))
+    setup.forwarder.send_once()
+    assert before < 100
+    assert setup.log.batches()[before].contract == HEALTH
+
+
 REFUSED = LogRefused("Kafka said no", cause="topic not allowed: let this user write")
 
 
