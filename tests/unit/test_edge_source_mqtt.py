@@ -187,6 +187,26 @@ def test_agent_spools_what_is_published_and_the_broker_is_told_afterwards(mosqui
     box.close()
 
 
+def test_stop_in_the_middle_loses_nothing_and_doubles_nothing(mosquitto, tmp_path):
+    broker = mosquitto()
+    about = mqtt_settings(tmp_path, broker.port, more='vehicle_class = "taxi"')
+    subscribed(opened(about)).close()  # the session exists
+    box = SqliteOutbox(tmp_path / "outbox.sqlite", Bounds(), SystemClock())
+    publisher = threading.Thread(
+        target=lambda: [broker.publish([fix(i + k) for k in range(20)]) for i in range(0, 600, 20)]
+    )
+    publisher.start()
+    rows: list[object] = []
+    while publisher.is_alive() or len(rows) < 600:
+        running = live_agent(about, box, {"mqtt": opened(about)}, tmp_path / "keys")
+        time.sleep(0.5)
+        running.stop()
+        rows += [at for batch in running.sent() for at in batch.columns["observed_at"]]
+        assert len(rows) <= 600
+    assert len(set(rows)) == 600
+    box.close()
+
+
 RECEIVER = """
 import sys, time
 from pathlib import Path

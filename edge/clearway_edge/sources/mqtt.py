@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +185,9 @@ class MqttSource:
         self._mapping = RowMapping(settings.profile)
         self._clock = clock
         self._refused = False
+        self._lock = threading.Lock()
+        self._unsettled = 0
+        self._leaving = False
         self._told: set[str] = set()
 
     def read(self, timeout_s: float) -> Intake:
@@ -194,23 +199,38 @@ class MqttSource:
             message = f"the outbox is full: {self._session.where} keeps the messages"
             raise SourceUnavailable(message)
         deliveries = self._session.receive(timeout_s, _MESSAGES)
-        intake = self._intake(deliveries)
+        try:
+            intake = self._intake(deliveries)
+        except Exception:
+            self._session.given_up(deliveries)  # what nobody could read is not acknowledged
+            self._refused = True
+            raise
         waited_for = [each for each in deliveries if each.number]
         if waited_for:
-
-            def settle(stored: bool) -> None:  # noqa: FBT001 -- as an intake calls it
-                if stored:
-                    self._session.stored(waited_for)
-                else:
-                    self._session.given_up(waited_for)
-                    self._refused = True
-
-            intake.settle = settle
+            with self._lock:
+                self._unsettled += 1
+            intake.settle = partial(self._settle, waited_for)
         return intake
 
     def close(self) -> None:
-        """Leave the broker, which keeps what comes meanwhile."""
-        self._session.close()
+        """Leave the broker, which keeps what comes meanwhile; once what was read is settled."""
+        with self._lock:
+            self._leaving = True
+            busy = self._unsettled > 0
+        if not busy:
+            self._session.close()
+
+    def _settle(self, deliveries: Sequence[Delivery], stored: bool) -> None:  # noqa: FBT001 -- as an intake calls it
+        if stored:
+            self._session.stored(deliveries)
+        else:
+            self._session.given_up(deliveries)
+            self._refused = True
+        with self._lock:
+            self._unsettled -= 1
+            done = self._leaving and self._unsettled == 0
+        if done:
+            self._session.close()
 
     def _intake(self, deliveries: Sequence[Delivery]) -> Intake:
         intake = Intake()
