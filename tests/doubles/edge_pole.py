@@ -186,6 +186,13 @@ def status_of(origin: str) -> dict[str, object]:
     return dict(json.loads(body))
 
 
+def n_delivered(origin: str, contract: str = "air_reading/1") -> int:
+    """Return how many readings of this start the log has taken."""
+    books = status_of(origin)["books"]
+    assert isinstance(books, dict)
+    return int(books.get(contract, {}).get("delivered", 0))
+
+
 def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     """Wait for something that another process does; its absence fails the test."""
     ends_s = time.monotonic() + timeout_s

@@ -14,6 +14,7 @@ from doubles.edge_pole import (
     air_frame,
     asked,
     free_port,
+    n_delivered,
     receiver_line,
     running_gateway,
     sensor,
@@ -127,7 +128,7 @@ def test_a_technician_sees_go_only_after_the_lake_and_what_to_fix(
             expect(page.locator("#headline")).to_contain_text("no reading is confirmed yet")
             expect(page.locator("#place")).to_have_text("asok-north · gw-017")
 
-            until(lambda: "'delivered': 0" not in str(status_of(origin)["books"]))
+            until(lambda: n_delivered(origin))
             data = DataDir(tmp_path / "data")
             ingest(Lake(data.lake), EmbeddedLog(data.log_file))
             expect(page.locator("#word")).to_have_text("GO", timeout=15_000)
