@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from doubles.edge_agents import live_agent
@@ -344,6 +345,27 @@ def test_what_is_no_http_is_answered_without_repeating_it(endpoint):
     assert b"cab-77" not in raw(centre, b"cab-77 13.7 100.5 hello you\r\n\r\n")
     assert b"cab-77" not in raw(centre, b"POST /cab-77\r\n\r\n")
     assert centre.post(json.dumps(telemetry()))[0] == 200
+
+
+def test_any_bytes_on_the_wire_are_survived(endpoint):
+    centre = endpoint()
+    random = Random(4)
+    begins = [
+        b"",
+        b"POST /telemetry HTTP/1.1\r\n",
+        b"POST " + b"/" * 70_000,
+        b"GET / HTTP/9.9\r\n\r\n",
+    ]
+    for number in range(40):
+        noise = random.randbytes(random.randrange(300))
+        with socket.create_connection(("127.0.0.1", centre.source.port), timeout=5) as line:
+            line.sendall(begins[number % 4] + noise)
+            line.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError):
+                while line.recv(65_536):
+                    pass
+    assert centre.post(json.dumps(telemetry()))[0] == 200
+    assert centre.account()["read"] == 1
 
 
 def test_full_outbox_is_429_and_the_same_request_is_taken_later(endpoint):

@@ -9,10 +9,12 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from doubles.edge_doubles import TurnableClock
 
-from clearway_core.errors import SettingsError
+from clearway_core.errors import MissingDependency, SettingsError
 from clearway_edge.settings import read_settings
-from clearway_edge.sources.kinds import KINDS
+from clearway_edge.sources.kinds import KINDS, Tools
+from clearway_edge.sources.kinds import kind as module_of
 
 README = Path(__file__).parents[2] / "edge/README.md"
 HEAD = '[gateway]\nname = "gw-1"\ntime_zone = "Asia/Bangkok"\n'
@@ -58,3 +60,24 @@ print(*{"paho", "google.protobuf", "google.transit", "serial", "cryptography"} &
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "says"),
+    [
+        ("mqtt", "paho.mqtt.client", "paho-mqtt"),
+        ("gtfs_realtime", "google.protobuf.message", "gtfs-realtime-bindings"),
+    ],
+)
+def test_kind_whose_library_is_missing_says_what_to_install(
+    tmp_path, monkeypatch, kind, module, says
+):
+    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    file = tmp_path / "gateway.toml"
+    file.write_text(HEAD + text, encoding="utf-8")
+    about = read_settings(file)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "clearway_edge.sources.mqtt_session", raising=False)
+    tools = Tools(clock=TurnableClock(), time_zone=about.time_zone, folder=tmp_path)
+    with pytest.raises(MissingDependency, match=f"{says}.*edge"):
+        module_of(kind).open_source(about.sources[0].about, tools)
