@@ -284,3 +284,10 @@ def test_what_is_no_report_is_counted_and_survived():
     [fix] = fixes
     assert (fix["lon_deg"], fix["speed_kmh"], fix["flags"]) == (2, None, "position_estimated")
     assert fix["observed_at"] == 1_768_478_400_500
+
+
+def test_what_one_report_of_an_instant_lacks_another_may_tell():
+    start = b'{"class":"TPV","mode":3,"time":"2026-01-15T12:00:00Z","lat":1,"lon":2'
+    server = Gpsd([start + b',"speed":10}\n', start + b',"eph":4.5}\n'])
+    [fix], _ = all_fixes(source_of(server, TurnableClock()))
+    assert (fix["speed_kmh"], fix["accuracy_m"]) == (36.0, 4.5)

@@ -123,6 +123,12 @@ def test_velocity_never_overrides_rmc_and_never_wanders_to_the_next_second():
     assert second.values["speed_kmh"] is None
 
 
+def test_first_of_several_talkers_velocities_counts():
+    other = VTG.replace("GN", "GA", 1).replace("18.52", "99.0")
+    [reading], _ = fixes(sentence(BARE) + sentence(VTG) + sentence(other))
+    assert reading.values["speed_kmh"] == 18.52
+
+
 def test_velocity_before_any_time_counts_only_where_the_line_had_paused():
     torn = sentence(VTG) + sentence(BARE)
     assert fixes(torn)[0][0].values["speed_kmh"] is None
@@ -193,6 +199,23 @@ def test_mode_without_a_fix_is_none():
 def test_field_that_only_python_would_take_for_a_number_is_none(old_new):
     readings, dropped = fixes(sentence(RMC.replace(*old_new, 1)))
     assert (readings, dropped) == ([], {"unparsable_sentence": 1})
+
+
+def test_half_a_sentence_is_forgotten_when_the_cable_was_pulled():
+    class Pulled(Bytes):
+        def receive(self, timeout_s):
+            if self.is_over:
+                self._pieces = [sentence(RMC)[30:] + sentence(RMC), b""]
+                raise SourceUnavailable("gone")
+            return super().receive(timeout_s)
+
+    source = NmeaSource(Pulled(sentence(RMC)[:20], 500), receiver())
+    assert source.read(0).readings == []
+    with pytest.raises(SourceUnavailable):
+        source.read(0)
+    intakes = [source.read(0), source.read(0)]
+    assert [len(intake.readings) for intake in intakes] == [0, 1]
+    assert not any(intake.dropped for intake in intakes)
 
 
 def test_cable_pulled_gives_the_fix_that_waited_first():
