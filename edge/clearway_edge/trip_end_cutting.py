@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import compress
 from random import Random, SystemRandom
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import cramjam
 import orjson
@@ -46,6 +46,8 @@ FORGET_S = 3 * SILENT_S
 
 MAX_RECORDS = 5000
 
+_NUMBERS = frozenset({int, float})
+
 
 class Verdict(IntEnum):
     """What is known of a fix."""
@@ -55,10 +57,8 @@ class Verdict(IntEnum):
     END = 2
 
 
-class _Place(NamedTuple):
-    batch: int
-    row: int
-
+Place = tuple[int, int]
+"""Batch and row of a fix."""
 
 Who = tuple[str, str]
 
@@ -98,7 +98,7 @@ class TripEndCutting:
     def __init__(self, outbox: Outbox, clock: Clock, random: Random | None = None) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._trips: Trips[_Place] = Trips(random or SystemRandom())
+        self._trips: Trips[Place] = Trips(random or SystemRandom())
         self._arrivals: dict[Who, _Arrival] = {}
         self._verdicts: dict[int, bytearray] = {}
         self._judged_s: float | None = None
@@ -136,7 +136,7 @@ class TripEndCutting:
             self._arrivals.setdefault(who, _Arrival(now_s, 0))
 
     def _look(self, held: Sequence[Waiting], now_s: float) -> None:
-        fixes: list[tuple[Who, Fix[_Place]]] = []
+        fixes: list[tuple[Who, Fix[Place]]] = []
         for waiting in held:
             if waiting.id not in self._verdicts:
                 fixes += self._fixes(waiting)
@@ -148,7 +148,7 @@ class TripEndCutting:
             self._judge(judged.inside, Verdict.INSIDE)
             self._judge(judged.ends, Verdict.END)
 
-    def _fixes(self, waiting: Waiting) -> list[tuple[Who, Fix[_Place]]]:
+    def _fixes(self, waiting: Waiting) -> list[tuple[Who, Fix[Place]]]:
         try:
             batch = decode(waiting.payload)
         except ContractViolation:
@@ -159,33 +159,24 @@ class TripEndCutting:
         names = ("provider", "vehicle", "observed_at", "lon_deg", "lat_deg", "occupied")
         none: list[object] = [None] * len(batch)
         columns = [batch.columns.get(name, none) for name in names]
-        fixes = []
-        for row, (provider, vehicle, at_ms, lon, lat, occupied) in enumerate(
-            zip(*columns, strict=True)
-        ):
-            place = _Place(waiting.id, row)
-            if _is_number(at_ms) and _is_number(lon) and _is_number(lat):
-                fix = Fix(
-                    place,
-                    cast("int", at_ms),
-                    float(cast("float", lon)),
-                    float(cast("float", lat)),
-                    occupied,
-                )
-                fixes.append(((str(provider), str(vehicle)), fix))
-            else:
-                # Nothing proves that it lies inside a trip.
-                self._judge([place], Verdict.END)
-        return fixes
+        useless = {row for column in columns[2:5] for row in _without_number(column)}
+        # Nothing proves that they lie inside a trip.
+        self._judge([(waiting.id, row) for row in useless], Verdict.END)
+        rows = enumerate(zip(*cast("list[list[Any]]", columns), strict=True))
+        return [
+            ((provider, vehicle), Fix((waiting.id, row), at_ms, lon_deg, lat_deg, occupied))
+            for row, (provider, vehicle, at_ms, lon_deg, lat_deg, occupied) in rows
+            if row not in useless
+        ]
 
-    def _note_arrival(self, who: Who, fix: Fix[_Place], now_s: float) -> None:
+    def _note_arrival(self, who: Who, fix: Fix[Place], now_s: float) -> None:
         arrival = self._arrivals.get(who)
         if arrival is None or fix.at_ms > arrival.last_ms:
             self._arrivals[who] = _Arrival(now_s, fix.at_ms)
         elif fix.at_ms < (self._trips.last_ms(who) or 0):
             arrival.disordered = True
 
-    def _judge(self, places: Sequence[_Place], verdict: Verdict) -> None:
+    def _judge(self, places: Sequence[Place], verdict: Verdict) -> None:
         for batch, row in places:
             self._verdicts[batch][row] = verdict
         if places and self._judged_s is None:
@@ -282,8 +273,11 @@ def _parcels(group: _Group, *, held: bool) -> list[Parcel]:
     return parcels
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _without_number(column: Sequence[object]) -> list[int]:
+    """Return the rows of a column that hold no number."""
+    if set(map(type, column)) <= _NUMBERS:
+        return []
+    return [row for row, value in enumerate(column) if type(value) not in _NUMBERS]
 
 
 def _packed(settled: list[list[object]]) -> bytes:

@@ -80,11 +80,16 @@ def everything_below(folder: Path) -> Iterator[tuple[str, bytes]]:
     Files are read raw first: so free pages, journals and what was deleted but not overwritten are
     in it. Then the rows, because SQLite tears large values over several pages.
     """
+    seen: set[bytes] = set()
     for file in sorted(folder.rglob("*")):
         yield f"name of {file}", str(file.relative_to(folder)).encode()
         if not file.is_file():
             continue
         data = file.read_bytes()
+        digest = hashlib.blake2b(data).digest()
+        if digest in seen:
+            continue
+        seen.add(digest)
         for found in everything_in(data):
             yield str(file), found
         if data.startswith(_SQLITE):

@@ -203,7 +203,11 @@ class Cut:
 
     def __init__(self, box, at, *, after):
         self._box, self._at, self._after = box, at, after
-        self.calls = 0
+        self.names = []
+
+    @property
+    def calls(self):
+        return len(self.names)
 
     def __getattr__(self, name):
         method = getattr(self._box, name)
@@ -211,7 +215,7 @@ class Cut:
             return method
 
         def call(*arguments, **options):
-            self.calls += 1
+            self.names.append(name)
             if self.calls == self._at and not self._after:
                 raise PowerCut
             result = method(*arguments, **options)
@@ -231,7 +235,7 @@ def _whole_day(file, at, *, after):
     box = SqliteOutbox(file, clock=world.clock)
     shaky = Cut(box, at, after=after)
     cutting = None
-    n_calls = 0
+    names = []
     for now_s in range(0, world.ends_s(), 20):
         world.put_until(box, now_s)
         world.clock.forward(20)
@@ -241,25 +245,26 @@ def _whole_day(file, at, *, after):
         except PowerCut:
             box._db.close()
             box = SqliteOutbox(file, clock=world.clock)
-            n_calls += shaky.calls
+            names += shaky.names
             shaky, cutting = Cut(box, 0, after=False), None
         world.send(box)
-    n_calls += shaky.calls
+    names += shaky.names
     check_books(world, box)
     assert set(world.sent) == world.expected()
     box.close()
-    return n_calls
+    return names
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_power_cut_at_every_step_neither_loses_nor_doubles_nor_sends_an_end(tmp_path, after):
-    n_calls = _whole_day(tmp_path / "whole/outbox.sqlite", 0, after=False)
-    exchanges = range(1, n_calls + 1)
-    assert n_calls > 100
-    for at in exchanges:
-        # Every call of the first minutes and of the exchanges; of the many idle looks each seventh.
-        if at < 30 or at % 7 == 0:
-            _whole_day(tmp_path / f"{at}/outbox.sqlite", at, after=after)
+    names = _whole_day(tmp_path / "whole/outbox.sqlite", 0, after=False)
+    exchanges = [at for at, name in enumerate(names, 1) if name == "exchange"]
+    assert len(exchanges) > 5
+    # Every exchange with the calls beside it, the first calls, and some of the idle looks.
+    steps = {at + beside for at in exchanges for beside in (-1, 0, 1)}
+    steps |= {1, 2, 3, *range(4, len(names), 41)}
+    for at in sorted(steps):
+        _whole_day(tmp_path / f"{at}/outbox.sqlite", at, after=after)
 
 
 def test_held_batches_that_were_evicted_are_not_sent_after_all():
