@@ -107,7 +107,7 @@ class Agent:
         ]
         log.info("gateway_started", extra={"gateway": self._settings.name, "boot": self._boot})
         self._destroy_keys()
-        self._report()
+        self._tend()
         for reader in readers:
             reader.start()
         self._beat()
@@ -119,8 +119,7 @@ class Agent:
             self._destroy_keys()
             if self._clock.monotonic_s() >= next_health_s:
                 next_health_s += self._settings.health_every_s
-                self._outbox.expire()
-                self._report()
+                self._tend()
         while any(reader.is_alive() for reader in readers):
             # A reader may wait for room in the queue: it gets some until it has ended.
             self.commit(self._drained())
@@ -128,7 +127,7 @@ class Agent:
             for reader in readers:
                 reader.join(_READ_TIMEOUT_S)
         self.commit(self._drained())
-        self._report()
+        self._tend()
         log.info("gateway_stopped", extra={"gateway": self._settings.name})
 
     def commit(self, intakes: Sequence[Intake]) -> None:
@@ -138,9 +137,21 @@ class Agent:
         for intake in intakes:
             if intake.settle is None:
                 devices.add(intake)
-        parcels = self._batcher.parcels(devices)
-        self._spool(*(replace(parcel, from_devices=True) for parcel in parcels))
+        try:
+            parcels = self._batcher.parcels(devices)
+        except OSError as error:
+            self._drop_unmasked(devices, error)
+        else:
+            self._spool(*(replace(parcel, from_devices=True) for parcel in parcels))
         self._spool_for(senders)
+
+    def _drop_unmasked(self, gathered: Gathered, error: OSError) -> None:
+        """Count readings for which no key could be made: on a full disk, or one that is worn."""
+        log.error("key_not_made", extra={"error": str(error)})
+        for (contract, _), rows in gathered.readings.items():
+            self._unspooled[self._batcher.stream(contract)][NO_ROOM] += len(rows)
+        for contract, dropped in gathered.dropped.items():
+            self._unspooled[self._batcher.stream(contract)].update(dropped)
 
     def _spool_for(self, senders: Sequence[Intake]) -> None:
         """Spool for senders that keep their readings until they are told: all or none."""
@@ -149,10 +160,10 @@ class Agent:
         together = Gathered()
         for intake in senders:
             together.add(intake)
-        parcels = self._batcher.parcels(together)
         try:
+            parcels = self._batcher.parcels(together)
             self._outbox.put(*parcels)
-        except OutboxFull as error:
+        except (OutboxFull, OSError) as error:
             log.warning("senders_refused", extra={"error": str(error)})
             stored = False
         else:
@@ -227,6 +238,8 @@ class Agent:
     def _spool(self, *parcels: Parcel) -> None:
         """Spool together, with one fsync; what does not fit together is tried one by one."""
         whole = [self._with_unspooled(parcel) for parcel in parcels]
+        if not whole:
+            return
         try:
             self._outbox.put(*whole)
         except OutboxFull as error:
@@ -241,12 +254,19 @@ class Agent:
             log.error("outbox_full", extra={"error": str(error)})  # noqa: TRY400 -- its text says all
             return
         self._batcher.took(whole)
-        if whole:
-            self._wake()
+        self._wake()
 
     def _with_unspooled(self, parcel: Parcel) -> Parcel:
         lost = self._unspooled.pop(parcel.stream, None)
         return parcel.also_dropped(lost) if lost else parcel
+
+    def _tend(self) -> None:
+        """Drop what is too old, and report; a disk that takes nothing now may do so later."""
+        try:
+            self._outbox.expire()
+            self._report()
+        except OutboxFull as error:
+            log.error("outbox_full", extra={"error": str(error)})  # noqa: TRY400 -- its text says all
 
     def _report(self) -> None:
         """Spool health records about every stream, and what has changed in the books."""

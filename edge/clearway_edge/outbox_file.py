@@ -63,6 +63,10 @@ _UNREADABLE = {
 }
 
 
+class DiskTakesNothing(SourceUnavailable):
+    """The disk is full, or may only be read: later it may be otherwise."""
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether an error says that bytes of the file are wrong, not that it is full."""
     if isinstance(error, sqlite3.ProgrammingError):
@@ -88,7 +92,7 @@ def open_outbox(file: Path, bounds: Bounds, *, mend: bool) -> sqlite3.Connection
 
     Raises
     ------
-    SourceUnavailable
+    DiskTakesNothing
         If not even a new file can be made.
     """
     try:
@@ -103,7 +107,7 @@ def open_outbox(file: Path, bounds: Bounds, *, mend: bool) -> sqlite3.Connection
             return begin_anew(file, bounds)
     except (OSError, sqlite3.Error) as error:
         message = f"the outbox {file} cannot be opened: {error}. Check folder and disk."
-        raise SourceUnavailable(message) from error
+        raise DiskTakesNothing(message) from error
 
 
 def damaged_file(file: Path, number: int) -> Path:

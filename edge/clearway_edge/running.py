@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from clearway_core.clock import Clock
@@ -12,10 +13,12 @@ from clearway_edge.agent import Agent
 from clearway_edge.clock_bases import ClockBases
 from clearway_edge.clock_state import ClockState
 from clearway_edge.commit_times import CommitTimes
+from clearway_edge.disk_patience import patiently
 from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir, gateway_dir
 from clearway_edge.kernel_clock import kernel_offset_s, kernel_says_synchronised
 from clearway_edge.lake_receipts import LakeReceipts
+from clearway_edge.ledger_outbox import Tag
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.observer import Observer
 from clearway_edge.outbox import Outbox
@@ -51,22 +54,25 @@ def run_gateway(
     Raises
     ------
     SourceUnavailable
-        If another process runs it, or its outbox cannot be opened at all.
+        If another process runs it.
     """
     folder = gateway_dir(settings.data_dir, settings.name)
-    with folder.owned():
-        clock_state = ClockState(
-            clock,
-            settings.synchronised_file,
-            ask=kernel_says_synchronised,
-            offset=kernel_offset_s,
-            bases=ClockBases(None if settings.in_memory else folder.clock),
+    manager = manager or ServiceManager(None, clock, watchdog_s=None)
+    clock_state = ClockState(
+        clock,
+        settings.synchronised_file,
+        ask=kernel_says_synchronised,
+        offset=kernel_offset_s,
+        bases=ClockBases(None if settings.in_memory else folder.clock),
+    )
+    with ExitStack() as owned:
+        outbox = patiently(
+            lambda: _open_outbox(settings, folder, owned, clock=clock, tag=lambda: clock_state.tag),
+            stop,
+            manager.beat,
         )
-        outbox: Outbox = (
-            MemoryOutbox(settings.bounds, clock, lambda: clock_state.tag)
-            if settings.in_memory
-            else SqliteOutbox(folder.outbox, settings.bounds, clock, lambda: clock_state.tag)
-        )
+        if outbox is None:
+            return
         forwarder = Forwarder(
             outbox,
             open_log,
@@ -95,7 +101,7 @@ def run_gateway(
             clock=clock,
             clock_state=clock_state,
             sending=partial(_sending, forwarder),
-            manager=manager or ServiceManager(None, clock, watchdog_s=None),
+            manager=manager,
             receipts=LakeReceipts(
                 open_log, gateway=settings.name, clock=clock, commit_times=commit_times
             ),
@@ -126,6 +132,21 @@ def run_gateway(
             forwarder.wake()
             sender.join()
         outbox.close()
+
+
+def _open_outbox(
+    settings: GatewaySettings, folder: GatewayDir, owned: ExitStack, *, clock: Clock, tag: Tag
+) -> Outbox:
+    """Own the folder and open the outbox in it, or neither."""
+    with ExitStack() as opening:
+        opening.enter_context(folder.owned())
+        outbox: Outbox = (
+            MemoryOutbox(settings.bounds, clock, tag)
+            if settings.in_memory
+            else SqliteOutbox(folder.outbox, settings.bounds, clock, tag)
+        )
+        owned.push(opening.pop_all())
+    return outbox
 
 
 def _open_page(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clearway_core.clock import Clock
-from clearway_core.errors import OutboxFull, SourceUnavailable
+from clearway_core.errors import OutboxFull
 from clearway_edge.batch_store import Row, counter_of
 from clearway_edge.counts_copy import CountsCopy
 from clearway_edge.ledger import Draft, Ledger
@@ -20,6 +20,7 @@ from clearway_edge.outbox_file import (
     PAGE_BYTES,
     SALVAGE,
     SET_ASIDE,
+    DiskTakesNothing,
     begin_anew,
     damaged_file,
     is_damage,
@@ -70,7 +71,7 @@ class SqliteOutbox(LedgerOutbox):
 
     Raises
     ------
-    SourceUnavailable
+    DiskTakesNothing
         If nothing can be written there.
     """
 
@@ -95,7 +96,7 @@ class SqliteOutbox(LedgerOutbox):
             self._begin(damaged)
         except OutboxFull as error:
             self._db.close()
-            raise SourceUnavailable(str(error)) from error
+            raise DiskTakesNothing(str(error)) from error
 
     @property
     def unclean_stops(self) -> int:
