@@ -40,11 +40,15 @@ class Terminal:
 
     def plug(self) -> None:
         self.ours, self._theirs = os.openpty()
+        self.plugged = True
         tty.setraw(self.ours)
         self.path.unlink(missing_ok=True)
         self.path.symlink_to(os.ttyname(self._theirs))
 
     def unplug(self) -> None:
+        if not self.plugged:
+            return
+        self.plugged = False
         self.path.unlink()
         os.close(self.ours)
         os.close(self._theirs)
@@ -68,7 +72,9 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path):
-    return Terminal(tmp_path / "ttyUSB0")
+    device = Terminal(tmp_path / "ttyUSB0")
+    yield device
+    device.unplug()
 
 
 def about(name, values):
@@ -305,6 +311,7 @@ def pair(tmp_path, terminal):
     device.read(0.0)
     yield device, terminal, second, clock
     device.close()
+    second.unplug()
 
 
 def test_pair_gives_both_channels_in_one_record(pair):
