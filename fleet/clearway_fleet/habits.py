@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -77,6 +77,8 @@ class Situation:
         How long readings take to the lake.
     blind
         Whether no gateway is heard: then nobody can tell, and no alarm is raised.
+    silent_gateways
+        Gateways that are not heard: what comes through them only is told with them.
     missed
         Providers with an open alarm: they are missed until they send, however long that takes.
     """
@@ -85,6 +87,7 @@ class Situation:
     limits: Thresholds
     delay: timedelta = timedelta(0)
     blind: bool = False
+    silent_gateways: Collection[str] = ()
     missed: Collection[str] = ()
 
 
@@ -107,6 +110,9 @@ def provider_findings(lake: Lake, situation: Situation) -> list[Finding]:
         )
         if finding is not None:
             found.append(finding)
+    if found and situation.silent_gateways:
+        behind = _only_through(lake, now, situation.silent_gateways)
+        found = [replace(one, active=one.active and one.about not in behind) for one in found]
     return found
 
 
@@ -173,6 +179,20 @@ def _minutes(
         for provider, minute in rows.sort("provider", "observed_at").iter_rows():
             found.setdefault(provider, {}).setdefault(ago, []).append(minute)
     return found
+
+
+def _only_through(lake: Lake, now: datetime, gateways: Collection[str]) -> set[str]:
+    """Return the providers whose fixes of the last two days came through these gateways only."""
+    since = (now - _LAST_SENT).date().isoformat()
+    rows = (
+        lake.table("gps_pings")
+        .scan([("observed_date", ">=", since)])
+        .group_by("provider")
+        .agg(pl.col("gateway").is_in(list(gateways)).all())
+        .filter(pl.col("gateway"))
+        .collect()
+    )
+    return set(rows["provider"].to_list())
 
 
 def _last_sent(lake: Lake, now: datetime, providers: Collection[str]) -> dict[str, datetime]:

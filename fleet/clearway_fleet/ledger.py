@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ import polars as pl
 
 from clearway_core.errors import OffsetRegression, TableConflict
 from clearway_core.lake import Lake
+from clearway_core.lake_upkeep import compact, most_files, sweep
 from clearway_fleet.alarms import Kind, OpenAlarm
 
 LEASE = timedelta(minutes=5)
@@ -24,6 +26,9 @@ LEASE = timedelta(minutes=5)
 
 _TABLE = "gateway_alarms"
 _WRITER = "clearway_fleet.watch"
+_MOST_FILES = 100
+"""Each notice makes two small files; a year of them would take seconds to read."""
+
 _ATTEMPTS = 20
 """To write down what was sent, beside other watchers that write theirs."""
 
@@ -228,6 +233,15 @@ def settle(lake: Lake, outcome: Outcome, *, watcher: str, now: datetime) -> None
                 raise
         else:
             return
+
+
+def tidy(lake: Lake) -> None:
+    """Join the small files that single notices leave, once there are many."""
+    table = lake.table(_TABLE)
+    if most_files(table) > _MOST_FILES:
+        with suppress(TableConflict):  # somebody else is at it
+            compact(table)
+            sweep(table)
 
 
 def _append(lake: Lake, rows: Sequence[dict[str, object]], version: int | None) -> None:

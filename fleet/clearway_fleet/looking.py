@@ -157,15 +157,24 @@ def look(
         centre=ingest_words(lake, now),
     )
     blind = any(finding.cause == NOTHING_HEARD for finding in silent)
-    quiet = {finding.about for finding in silent}
+    quiet = {finding.about for finding in silent} & watched.keys()
     found = [*silent]
     for name, site in watched.items():
         device = _since_valid(heard.get(site.gateway or "", Heard()), site)
         found += device_findings(name, device, now, limits=limits, silent=blind or name in quiet)
     found += books_findings(lake, _site_of(sites.values()))
     found += quarantine_findings(lake, now, limits)
-    situation = Situation(now=now, limits=limits, delay=delay, blind=blind, missed=missed)
-    found += provider_findings(lake, situation)
+    found += provider_findings(
+        lake,
+        Situation(
+            now=now,
+            limits=limits,
+            delay=delay,
+            blind=blind,
+            silent_gateways={g for name in quiet if (g := sites[name].gateway)},
+            missed=missed,
+        ),
+    )
     findings = tuple(finding for finding in found if _is_watched(finding, sites))
     return Look(
         at=now,

@@ -16,7 +16,7 @@ from clearway_fleet.alert_settings import AlertSettings
 from clearway_fleet.causes import PROVIDER_SILENT
 from clearway_fleet.channels import Channel
 from clearway_fleet.digest import digest_due, digest_notice
-from clearway_fleet.ledger import Ledger, Notice, Outcome, claim, read_ledger, settle
+from clearway_fleet.ledger import Ledger, Notice, Outcome, claim, read_ledger, settle, tidy
 from clearway_fleet.looking import Look, look
 from clearway_fleet.thresholds import thresholds
 from clearway_fleet.words import Teller
@@ -77,6 +77,8 @@ def watch_once(
     watcher = uuid4().hex
     beaten = bool(notices) and not claim(lake, notices, ledger, watcher=watcher, now=now)
     outcomes = [] if beaten else _send_all(lake, notices, channels, clock=clock, watcher=watcher)
+    if outcomes:
+        tidy(lake)
     return WatchAccount(
         sites=sum(status.state == "active" for status in seen.statuses),
         findings=sum(finding.active for finding in seen.findings),

@@ -156,7 +156,9 @@ def write_rows(lake: Lake, table: str, rows: Sequence[Mapping[str, object]]) -> 
     lake.table(table).append(pl.DataFrame(full, schema=polars_schema(contract)))
 
 
-def write_fixes(lake: Lake, provider: str, minutes: Sequence[datetime]) -> None:
+def write_fixes(
+    lake: Lake, provider: str, minutes: Sequence[datetime], gateway: str = "gw-fleets"
+) -> None:
     """Write one fix of a provider for each of these moments."""
     write_rows(
         lake,
@@ -164,6 +166,7 @@ def write_fixes(lake: Lake, provider: str, minutes: Sequence[datetime]) -> None:
         [
             {
                 "provider": provider,
+                "gateway": gateway,
                 "vehicle": "0" * 32,
                 "observed_at": at,
                 "received_at": at,

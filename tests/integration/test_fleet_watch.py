@@ -306,3 +306,17 @@ def test_a_site_that_fails_again_while_others_of_its_alarm_are_still_ill_is_told
         "All clear: 3 sites",
         "All clear: Crossing 1 (site-01)",
     ]
+
+
+def test_a_provider_behind_a_silent_gateway_is_told_with_the_gateway_only(
+    few: Street, tmp_path: Path
+) -> None:
+    begin = START - timedelta(days=7)
+    fixes = [begin + timedelta(minutes=minute) for minute in range(0, 7 * 1440 + 20, 4)]
+    write_fixes(few.lake, "cabs", fixes, gateway="gw-001")
+    with mail_server() as (postbox, port):
+        settings = alert_file(tmp_path, mail_port=port)
+        few.cut_off = {"gw-001"}
+        looks(few, settings, 60, every=20)
+
+    assert ["gateway is silent" in subject for subject in postbox.subjects] == [True]
