@@ -141,6 +141,13 @@ class _Server(ThreadingMixIn, HTTPServer):
     def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002
         return self._room.acquire(blocking=False)
 
+    def process_request(self, request: object, client_address: object) -> None:
+        try:
+            super().process_request(request, client_address)  # type: ignore[arg-type]
+        except RuntimeError:  # no more threads: the place must not be lost with them
+            self._room.release()
+            raise
+
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:
             super().process_request_thread(request, client_address)  # type: ignore[arg-type]
@@ -257,6 +264,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request of ours, under the same policy as every answer."""
+        del message, explain  # what was asked is not repeated
+        self._text(HTTPStatus(code), HTTPStatus(code).phrase)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         log.debug("page_request", extra={"line": format % arguments})

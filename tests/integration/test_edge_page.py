@@ -106,6 +106,26 @@ def test_off_loopback_everything_but_the_empty_page_needs_the_pin(open_page):
     assert asked(origin, "/login", body=b"x" * 5000)[0] == 413
 
 
+@pytest.mark.parametrize(
+    "request_line", ["HEAD / HTTP/1.1", "TRACE /x HTTP/1.1", "GET", "\x00\x01", "G" * 70_000]
+)
+def test_what_is_no_request_of_ours_is_refused_under_the_same_policy(local, request_line):
+    host, port = local.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as line:
+        line.sendall(request_line.encode() + b"\r\n\r\n")
+        answer = b""
+        try:
+            while part := line.recv(65_536):
+                answer += part
+        except ConnectionResetError:
+            pass  # more was sent than was read
+    assert b"G" * 70 not in answer
+    if answer.startswith(b"HTTP/"):
+        assert answer.split()[1][:1] in {b"4", b"5"}
+        assert b"default-src 'none'" in answer
+    assert asked(local, "/status.json")[0] == 200
+
+
 def test_who_guesses_is_slowed_down_and_others_are_not(open_page):
     origin, pin = open_page
     codes = [asked(origin, "/login", body=b"00000000x")[0] for _ in range(WRONG_A_MINUTE + 1)]
