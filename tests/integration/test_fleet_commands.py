@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -295,6 +297,32 @@ def _device(tmp_path: Path, root: Path, calls: Path) -> dict[str, str]:
     program.write_text(note, encoding="utf-8")
     program.chmod(0o755)
     return os.environ | {"PATH": f"{commands}:{os.environ['PATH']}", "CLEARWAY_ROOT": str(root)}
+
+
+ADDRESSES = {
+    "url": "http://192.0.2.7/json",
+    "serial": "/dev/ttyACM3",
+    "tcp": "tcp:192.0.2.7:2947",
+    "broker": "192.0.2.7:1883",
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_source_can_be_prepared(tmp_path: Path, kind: str) -> None:
+    sample = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    [table] = tomllib.loads(sample)["source"]
+    address = next((ADDRESSES[key] for key in ADDRESSES if key in table), None)
+    wish = kind if address is None else f"{kind}:{address}"
+    write_list(tmp_path, [row(1, sources=f"{wish};my-own={kind}" if address else wish)])
+    provision(tmp_path)
+
+    settings = read_settings(tmp_path / "out" / "gw-001" / "gateway.toml")
+    assert settings.sources[0].kind == kind
+    text = settings.file.read_text(encoding="utf-8")
+    if address is not None:
+        assert settings.sources[1].name == "my-own"
+        assert address.removeprefix("tcp:") in text
+    assert ('"asok-01.' in text) == ("sensor" in table or "vehicle" in table)
 
 
 def test_every_kind_of_source_says_what_to_bring() -> None:
