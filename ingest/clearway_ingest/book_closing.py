@@ -176,6 +176,10 @@ class _Closing:
         reach = self._reaches[page]
         return self._arrivals.of(page.counter).within(reach.first, reach.stop)
 
+    def _told_received(self, page: PageKey) -> int:
+        told = self._told[page]
+        return size(self._arrivals.of(page.counter).within(told.seq_first, told.seq_next))
+
     def _counted(self, received: Mapping[PageKey, Sequence[Span]]) -> dict[PageKey, Held]:
         """Return what the lake holds of each page; rows that were counted before stay counted.
 
@@ -187,6 +191,7 @@ class _Closing:
         return {
             page: Held(
                 n_received=size(spans),
+                n_told_received=self._told_received(page),
                 n_stored=known[page].n_stored + found.n_stored,
                 n_quarantined=known[page].n_quarantined + found.n_quarantined,
             )

@@ -95,11 +95,14 @@ class Held:
     ----------
     n_received
         Numbers that have arrived, by ``received_ranges``.
+    n_told_received
+        Of those, numbers that the page itself tells of.
     n_stored, n_quarantined
         Rows, counted in the tables.
     """
 
     n_received: int
+    n_told_received: int
     n_stored: int
     n_quarantined: int
 
@@ -178,7 +181,8 @@ def balance(
     n_read = told.n_read + reach.n_untold
     # Records that came after the word was given first come out of what waited then. What the
     # gateway gave up can have arrived too: the broker took it, its answer was lost.
-    since = max(0, held.n_received - (n_read - told.n_spooled - told.n_dropped))
+    n_delivered = told.n_read - told.n_spooled - told.n_dropped
+    since = max(0, held.n_told_received - n_delivered)
     n_spooled = told.n_spooled - min(since, told.n_spooled)
     n_dropped = told.n_dropped - min(max(0, since - told.n_spooled), told.n_dropped)
     # With both, it cannot be told which of them came: only the gateway's next word closes the page.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from doubles.ingest_street import StreetGateway
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from clearway_core.lake import Lake
@@ -141,6 +141,7 @@ def test_a_single_lost_record_is_found_on_its_page_and_on_no_other(steps, at, wh
 
 @quick
 @given(STEPS, st.booleans())
+@example([("read", 0, 1, 0), ("tell", 0, True)], True)  # noqa: FBT003 -- a drawn value
 def test_where_words_are_lost_for_good_a_lost_record_is_still_found(steps, loses):
     with street() as here:
         for step in steps:
@@ -202,7 +203,9 @@ def test_the_balance_adds_up_and_misses_what_is_lost_once_ingest_has_passed(n, i
         told_at=moment,
     )
     reach = Reach(first=0, stop=n_numbers, n_untold=0, is_followed=is_over)
-    held = Held(n_received=n_received, n_stored=n_received, n_quarantined=0)
+    held = Held(
+        n_received=n_received, n_told_received=n_received, n_stored=n_received, n_quarantined=0
+    )
     found = balance(told, reach, held, n_written_off=None, is_read_past=passed)
     assert found.n_read == (
         found.n_stored + found.n_quarantined + found.n_on_the_way + found.n_spooled
