@@ -42,10 +42,12 @@ def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | 
             log.warning("batch_without_page", extra={"n_records": head.n_records})
             continue
         n_records = min(head.n_records, page.spooled)
+        spooled = page.spooled - n_records
         draft.set(
             page,
-            spooled=page.spooled - n_records,
-            spooled_bytes=max(0, page.spooled_bytes - head.n_bytes),
+            spooled=spooled,
+            # A damaged batch may have another size than the one that was put.
+            spooled_bytes=max(0, page.spooled_bytes - head.n_bytes) if spooled else 0,
             delivered=page.delivered + (n_records if reason is None else 0),
             left_to=max(page.left_to, 0 if is_held(head.id) else counter_of(head.id)),
             dropped=page.dropped if reason is None else added(page.dropped, reason, n_records),
