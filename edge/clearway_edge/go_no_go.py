@@ -15,13 +15,16 @@ from clearway_edge.lake_receipts import Confirmed
 from clearway_edge.snapshot import OWN_CONTRACTS, Snapshot
 from clearway_edge.source_states import SourceState
 
+WIRED = frozenset({"nmea", "gpsd", "pmsx003", "sds011", "sps30"})
+"""Kinds that speak by themselves every second or so; others are asked, or push, now and then."""
+
 FIRST_READING_S = 60.0
-"""A sensor that has just been plugged in may need this long: an SPS30 or PMS5003 warms up for 30 s,
-a receiver under open sky has its first fix within a minute. [s]"""
+"""A wired sensor that has just been plugged in may need this long: an SPS30 or PMS5003 warms up for
+30 s, a receiver under open sky has its first fix within a minute. [s]"""
 
 QUIET_S = 300.0
-"""A source that worked and then said nothing for this long is worth a look; services that are
-polled answer every two minutes. [s]"""
+"""A source that worked and then said nothing for this long is worth a look, and one in the network
+that never said anything is to be fixed: Sensor.Community's firmware pushes every 145 s. [s]"""
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 """Below this a disk is nearly full: what the system itself writes in a day. [B]"""
@@ -36,6 +39,14 @@ HOT_C = 80.0
 STALE_S = 7200.0
 """A reading that was confirmed longer ago says little about now; an office that ingests by the hour
 confirms at least one within this. [s]"""
+
+_SILENT_WIRED = (
+    "Check that the plug sits firmly, that it is the right kind of sensor in the settings, and for "
+    "a receiver that its antenna sees the sky."
+)
+_SILENT_IN_THE_NETWORK = (
+    "Check that the sender is on and in this network, and its address and name in the settings."
+)
 
 WARN_CERTIFICATE = timedelta(days=30)
 _HALF = 0.5
@@ -177,14 +188,14 @@ def _source(name: str, state: SourceState, uptime_s: float) -> Check:
         )
     age_s = state.last_reading_age_s
     if age_s is None:
-        if uptime_s < FIRST_READING_S:
-            return Check(name=name, verdict=Verdict.WAIT, words="connected, no reading yet")
+        wired = state.kind in WIRED
+        if uptime_s < (FIRST_READING_S if wired else QUIET_S):
+            return Check(name=name, verdict=Verdict.WAIT, words="no reading yet")
         return Check(
             name=name,
             verdict=Verdict.FIX,
-            words=f"silent: connected, but no reading for {duration(uptime_s)}",
-            remedy="Check that the plug sits firmly, that it is the right kind of sensor in the "
-            "settings, and for a receiver that its antenna sees the sky.",
+            words=f"silent: can be read, but no reading for {duration(uptime_s)}",
+            remedy=_SILENT_WIRED if wired else _SILENT_IN_THE_NETWORK,
         )
     words = f"working, {_readings(state.n_readings)}, the last {duration(age_s)} ago"
     if age_s <= QUIET_S:

@@ -96,6 +96,16 @@ def test_what_stands_in_the_way_is_no_go_and_named(what):
         assert headline(checks).startswith("Wait: ")
 
 
+def test_what_only_pushes_now_and_then_is_waited_for_longer_than_a_sensor_on_a_wire():
+    for kind, after_s in (("pmsx003", 60), ("sensor_community", 300), ("gtfs_realtime", 300)):
+        told = source(kind=kind, last_reading_age_s=None)
+        before = replace(GOOD, **told, uptime_s=after_s - 1)
+        after = replace(GOOD, **told, uptime_s=after_s + 1)
+        assert verdict(before, "air").verdict == Verdict.WAIT
+        assert verdict(after, "air").verdict == Verdict.FIX
+        assert ("plug" in verdict(after, "air").remedy) == (kind == "pmsx003")
+
+
 LOOKS = {
     "quiet for long": (source(last_reading_age_s=3600.0), "air"),
     "expires soon": (
