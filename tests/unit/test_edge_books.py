@@ -1,0 +1,74 @@
+"""Books that travel: what a replayed file and a live gateway tell of their pages."""
+
+from __future__ import annotations
+
+import json
+
+from doubles.edge_doubles import TurnableClock, batches_in, profile_file, write_csv
+
+from clearway_core.contracts.wire import GATEWAY_BOOKS
+from clearway_core.stream.batch import decode
+from clearway_edge import jobs
+from clearway_edge.books import MAX_PAGES, books_parcel
+from clearway_edge.memory_outbox import MemoryOutbox
+from clearway_edge.outbox import Parcel, Stream
+
+TOPIC = "clearway.gateway_books.v1"
+
+
+def test_replayed_file_closes_its_books_under_its_own_identity_each_time_alike(tmp_path):
+    rows = [f"v{i % 9},{1_768_440_000 + i},100.5,13.7" for i in range(50)]
+    rows.append("v1,1768440999,0.0,0.0")
+    file, profile = write_csv(tmp_path / "f.csv", rows), profile_file(tmp_path)
+    for _ in range(2):
+        account = jobs.replay([file], profile, data_dir=tmp_path, log_address=None)
+    [boot] = account.boots.values()
+    batches = batches_in(tmp_path, TOPIC)
+    assert len(batches) == 2
+    assert {(batch.boot, tuple(batch.seq)) for batch in batches} == {(boot, (0,))}
+    told = {name: column[0] for name, column in batches[0].columns.items()}
+    assert (told["about_contract"], told["about_boot"], told["page"]) == ("gps_ping/1", boot, 0)
+    assert (told["n_read"], told["n_delivered"], told["n_spooled"]) == (51, 50, 0)
+    assert json.loads(str(told["dropped_by_reason"])) == {"null_island": 1}
+    assert (told["seq_first"], told["closed"]) == (0, True)
+
+
+def test_page_is_told_with_every_field_of_the_contract():
+    clock, box = TurnableClock(), MemoryOutbox(clock=TurnableClock())
+    stream = Stream(contract="air_reading/1", boot=7, run=7)
+    box.put(
+        Parcel(
+            stream=stream,
+            payload=b"x",
+            n_read=5,
+            n_records=3,
+            next_seq=3,
+            dropped={"bad_checksum": 2},
+            from_devices=True,
+        )
+    )
+    parcel = books_parcel("gw-1", box.pages(), observed_at_ms=5, boot=9, first_seq=4)
+    assert parcel is not None
+    batch = decode(parcel.payload)
+    assert (batch.gateway, batch.boot, list(batch.seq)) == ("gw-1", 9, [4])
+    told = {name: batch.columns[name][0] for name in GATEWAY_BOOKS.columns}
+    assert told == {
+        "observed_at": 5, "about_contract": "air_reading/1", "about_boot": 7, "page": 0,
+        "hour_start": int(clock.now().timestamp() * 1000), "seq_first": 0, "seq_next": 3,
+        "n_read": 5, "n_delivered": 0, "n_spooled": 3, "n_dropped": 2,
+        "dropped_by_reason": '{"bad_checksum":2}', "n_unclean_stops": 0, "n_unclean_at_most": 0,
+        "closed": False,
+    }  # fmt: skip
+
+
+def test_more_pages_than_a_message_holds_are_told_in_turn():
+    clock = TurnableClock()
+    box = MemoryOutbox(clock=clock)
+    for boot in range(MAX_PAGES + 5):
+        stream = Stream(contract="gps_ping/1", boot=boot, run=boot)
+        box.put(Parcel(stream=stream, payload=b"", n_read=0, n_records=0, next_seq=0))
+    first = books_parcel("gw-1", box.pages(), observed_at_ms=0, boot=9, first_seq=0)
+    assert first is not None
+    box.put(first)
+    second = books_parcel("gw-1", box.pages(), observed_at_ms=0, boot=9, first_seq=MAX_PAGES)
+    assert (first.n_records, second and second.n_records) == (MAX_PAGES, 5)
