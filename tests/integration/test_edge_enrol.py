@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +24,7 @@ from clearway_core.errors import UsageError
 from clearway_edge import jobs
 from clearway_edge.certificate import validity_of
 from clearway_edge.enrolment import EnrolmentFailed
+from clearway_edge.settings import read_settings
 
 TLS = """
 [log]
@@ -73,6 +78,32 @@ def test_what_the_agency_signed_is_put_in_place_and_fits(gateway, authority, tmp
     assert validity_of(placed).expires_at == ends_at
     assert ends_at - datetime.now(UTC) > timedelta(days=299)
     assert str(done["next_step"]).startswith("nothing")
+
+
+def test_a_broker_that_asks_for_certificates_knows_the_gateway_by_its_name(
+    gateway, authority, tmp_path
+):
+    found = jobs.enrol(gateway)
+    signed = authority.sign(Path(str(found["request_file"])), tmp_path / "signed.crt")
+    jobs.enrol(gateway, certificate=signed)
+    security = read_settings(gateway).security
+    assert security is not None
+    ours = replace(security, ca_file=authority.certificate).tls_context()
+    assert ours is not None
+    key, request = tmp_path / "b.key", tmp_path / "b.csr"
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+    openssl("req", "-new", "-key", key, "-subj", "/CN=broker", "-out", request)
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.certificate)
+    theirs.verify_mode = ssl.CERT_REQUIRED
+    names = "subjectAltName = DNS:broker.example\n"
+    theirs.load_cert_chain(authority.sign(request, tmp_path / "b.crt", extensions=names), key)
+    near, far = socket.socketpair()
+    with ThreadPoolExecutor(1) as pool, near, far:
+        waits = pool.submit(theirs.wrap_socket, far, server_side=True)
+        with ours.wrap_socket(near, server_hostname="broker.example"), waits.result(10) as broker:
+            seen = broker.getpeercert()
+    assert seen is not None
+    assert seen["subject"] == ((("commonName", NAME),),)
 
 
 def refused(gateway: Path, signed: Path) -> str:
