@@ -227,3 +227,20 @@ def test_an_outage_of_the_broker_is_one_alarm_however_the_looks_fall(
     )
     if outage_steps >= 10:
         assert told
+
+
+def test_a_lake_that_is_filled_once_an_hour_raises_no_alarm_but_of_who_was_silent_before() -> None:
+    heard = {f"site-{number}": START for number in range(5)} | {
+        "site-5": START - timedelta(minutes=30)
+    }
+    sites = {
+        name: Listening(last_at=at, first_at=START - timedelta(minutes=75), times=[])
+        for name, at in heard.items()
+    }
+    now = START + timedelta(minutes=60)
+
+    found = silences(sites, now, limits=LIMITS, delay=timedelta(minutes=65))
+
+    assert [one.about for one in found if one.active] == ["site-5"]
+    impatient = silences(sites, now, limits=LIMITS, delay=timedelta(0))
+    assert [one.about for one in impatient if one.active] == [EVERYWHERE]

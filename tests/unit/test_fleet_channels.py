@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -123,6 +124,16 @@ def test_a_refused_recipient_does_not_tell_the_others_twice(
 
     assert len(postbox.mails) == 1
     assert "recipients_refused" in caplog.text
+
+
+def test_names_in_any_script_arrive_as_they_are(tmp_path: Path) -> None:
+    notice = replace(NOTICE, subject="Alarm: แยกอโศก · north", words="แยกอโศก (asok-north)")
+    with mail_server() as (postbox, port):
+        file = alert_file(tmp_path, mail_port=port)
+        channels_of(read_alert_settings(file))["email"].send(notice, START)
+
+    assert postbox.subjects == ["[Clearway] Alarm: แยกอโศก · north"]
+    assert postbox.mails[0].get_content().strip() == "แยกอโศก (asok-north)"
 
 
 def test_a_channel_that_is_taken_out_of_the_settings_is_waited_for_no_longer(

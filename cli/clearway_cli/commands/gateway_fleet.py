@@ -197,6 +197,8 @@ def fleet(
         console.print(fleet_table(statuses, seen.at))
         lines = repair_lines(statuses, seen.elsewhere, seen.at)
         console.print("\n".join(lines), highlight=False, markup=False)
+        if not seen.statuses:
+            console.print("No sites yet: clearway gateway provision SITES.CSV --out FOLDER")
         if seen.unknown:
             console.print(f"Heard, but at no site: {', '.join(seen.unknown)}", highlight=False)
     if any(status.repairs for status in statuses) or (site is None and seen.elsewhere):
