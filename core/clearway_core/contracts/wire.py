@@ -11,6 +11,10 @@ from clearway_core.contracts.field import Contract, DataType, Field
 VEHICLE_CLASSES = ("car", "taxi", "motorcycle", "van", "truck", "bus", "unknown")
 """Kinds of vehicle that are never mixed: motorcycles filter through a jam that holds cars."""
 
+_YEAR_2100_MS = 4_102_444_800_000
+_YEAR_9999_MS = 253_402_300_799_999
+"""Certificates that never end say so by their last year."""
+
 _LON = Field(
     name="lon_deg",
     dtype=DataType.FLOAT64,
@@ -32,7 +36,7 @@ _OBSERVED_AT = Field(
     dtype=DataType.INSTANT,
     unit="ms since 1970-01-01T00:00Z",
     minimum=0,
-    maximum=4_102_444_800_000,  # the year 2100: a later time is a broken clock
+    maximum=_YEAR_2100_MS,  # a later time is a broken clock
     description="When the value was measured, by the source's clock.",
 )
 _MONOTONIC_MS = Field(
@@ -304,6 +308,8 @@ GATEWAY_HEALTH = Contract(
             dtype=DataType.INSTANT,
             unit="ms since 1970-01-01T00:00Z",
             nullable=True,
+            minimum=0,
+            maximum=_YEAR_9999_MS,
             description="When the gateway's own certificate ends.",
         ),
     ),
@@ -333,6 +339,7 @@ GATEWAY_BOOKS = Contract(
             dtype=DataType.INSTANT,
             unit="ms since 1970-01-01T00:00Z",
             minimum=0,
+            maximum=_YEAR_2100_MS,
             description="Hour of the page by the gateway's clock; several pages may share it.",
         ),
         _count("seq_first", "First record number of the page."),
