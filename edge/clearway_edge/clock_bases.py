@@ -31,6 +31,7 @@ class ClockBases:
         self._file = file
         self._bases = {} if file is None else _read(file)
         self._written = dict(self._bases)
+        self._failed = False
 
     def get(self, start: str) -> int | None:
         """Return the base of a start, or None if its clock was never synchronised [ms]."""
@@ -56,9 +57,12 @@ class ClockBases:
             try:
                 _write(self._file, self._bases)
             except OSError as error:
-                # In memory it serves until the next start; the next look tries again.
-                log.warning("clock_bases_not_written", extra={"error": str(error)})
+                # In memory it serves until the next start; the next look tries again, silently.
+                if not self._failed:
+                    log.warning("clock_bases_not_written", extra={"error": str(error)})
+                self._failed = True
                 return
+        self._failed = False
         self._written = dict(self._bases)
 
 

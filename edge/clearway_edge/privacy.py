@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -120,10 +121,14 @@ class KeyRing:
         self._clock = clock or SystemClock()
         self._retention = retention
         self._zone = zone
+        self._unsaved: dict[Path, tuple[bytes, datetime]] = {}
         self.n_destroyed = 0
 
     def key(self, provider: str, epoch: str) -> bytes:
         """Return the key of an epoch, made and on disk before it is used for the first time.
+
+        While the disk takes none (full, read-only), it is in memory only: readings go on, and a
+        restart begins other pseudonyms.
 
         Parameters
         ----------
@@ -134,6 +139,8 @@ class KeyRing:
         """
         known = provider if _PROVIDER.fullmatch(provider) else _UNKNOWN_PROVIDER
         file = self._folder / known / f"{epoch}{_SUFFIX}"
+        if file in self._unsaved:
+            return self._unsaved[file][0]
         try:
             return _checked(file, bytes.fromhex(file.read_text(encoding="ascii")))
         except FileNotFoundError:
@@ -141,7 +148,11 @@ class KeyRing:
         except ValueError:
             # Torn or foreign: nobody can know what it was. A new key is the safe answer.
             log.warning("pseudonym_key_unreadable", extra={"epoch": epoch, "provider": provider})
-            file.replace(file.with_suffix(".damaged"))
+            with suppress(OSError):
+                file.replace(file.with_suffix(".damaged"))
+            return self._make(file)
+        except OSError as error:
+            log.error("pseudonym_key_not_read", extra={"epoch": epoch, "error": str(error)})  # noqa: TRY400 -- its text says all
             return self._make(file)
 
     def destroy_expired(self) -> int:
@@ -152,32 +163,47 @@ class KeyRing:
         on under the same pseudonyms, and every fix of a late vehicle would be a vehicle of its own.
         """
         now = self._clock.now()
-        gone = 0
+        gone = self._save_or_forget(now)
         for file in sorted(self._folder.glob("*/*")):
             found = _FILE.fullmatch(file.name)
             if found is None:
                 continue
             half_made = found[2] not in {"key", "damaged"}
-            if half_made or self._ends_at(file, found[1], now) + self._retention < now:
-                file.unlink()
-                # Else a power cut could bring it back.
-                _sync_folder(file.parent)
-                gone += not half_made
+            try:
+                made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+                if half_made or self._is_over(found[1], made_at, now):
+                    file.unlink()
+                    # Else a power cut could bring it back.
+                    _sync_folder(file.parent)
+                    gone += not half_made
+            except OSError as error:
+                log.error("pseudonym_key_not_destroyed", extra={"error": str(error)})  # noqa: TRY400
         if gone:
             self.n_destroyed += gone
             log.info("pseudonym_keys_destroyed", extra={"n_keys": gone})
         return gone
 
-    def _ends_at(self, file: Path, epoch: str, now: datetime) -> datetime:
-        """Return from when on a key is not needed any more, late fixes left aside."""
-        made_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    def _save_or_forget(self, now: datetime) -> int:
+        """Write what the disk did not take before; forget what is over meanwhile."""
+        gone = 0
+        for file, (key, made_at) in list(self._unsaved.items()):
+            over = self._is_over(file.stem, made_at, now)
+            with suppress(OSError):
+                if not over:
+                    self._write(file, key, made_at)
+                del self._unsaved[file]
+                gone += over
+        return gone
+
+    def _is_over(self, epoch: str, made_at: datetime, now: datetime) -> bool:
+        """Return whether a key is not needed any more, by late fixes neither."""
         if made_at > now:
             # Made while the clock was wrong.
             made_at = datetime.fromtimestamp(0, UTC)
         try:
             day = date.fromisoformat(epoch)
         except ValueError:
-            return made_at
+            return True
         if self._zone is None:
             ended_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + _OF_REPLAY
         elif epoch > epoch_of(to_ms(now), self._zone):
@@ -185,23 +211,30 @@ class KeyRing:
             ended_at = made_at
         else:
             ended_at = epoch_end(epoch, self._zone)
-        return max(ended_at, made_at)
+        return max(ended_at, made_at) + self._retention < now
 
     def _make(self, file: Path) -> bytes:
+        key = secrets.token_bytes(KEY_BYTES)
+        made_at = self._clock.now()
+        try:
+            self._write(file, key, made_at)
+        except OSError as error:
+            log.error("pseudonym_key_not_saved", extra={"error": str(error)})  # noqa: TRY400
+            self._unsaved[file] = key, made_at
+        return key
+
+    def _write(self, file: Path, key: bytes, made_at: datetime) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.mkdir(exist_ok=True, mode=0o700)
-        key = secrets.token_bytes(KEY_BYTES)
         part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(key.hex())
             stream.flush()
             os.fsync(stream.fileno())
-        now_s = self._clock.now().timestamp()
-        os.utime(part, (now_s, now_s))
+        os.utime(part, (made_at.timestamp(), made_at.timestamp()))
         part.replace(file)
         _sync_folder(file.parent)
-        return key
 
 
 class Pseudonymiser:

@@ -154,6 +154,60 @@ def test_damaged_and_half_made_keys_are_destroyed_too(tmp_path):
     assert list((tmp_path / "f").iterdir()) == []
 
 
+def test_full_disk_at_four_in_the_morning_stops_no_reading_and_splits_no_vehicle(
+    tmp_path, monkeypatch, caplog
+):
+    clock = TurnableClock(local("2026-01-16T04:00"))
+    keys = live(tmp_path, clock)
+    names = Pseudonymiser(keys, BANGKOK)
+    at_ms = to_ms(clock.now())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(privacy.os, "open", full)
+        first, _ = names.mask(["f"], ["cab-1"], [at_ms])
+        keys.destroy_expired()
+        assert Pseudonymiser(keys, BANGKOK).mask(["f"], ["cab-1"], [at_ms])[0] == first
+        assert "pseudonym_key_not_saved" in caplog.text
+    assert not list(tmp_path.rglob("*.key"))
+    keys.destroy_expired()
+    # There is room again: from here on it survives a restart.
+    assert Pseudonymiser(live(tmp_path, clock), BANGKOK).mask(["f"], ["cab-1"], [at_ms])[0] == first
+
+
+def test_key_that_the_disk_never_took_is_forgotten_with_its_epoch(tmp_path, monkeypatch):
+    clock = TurnableClock(local("2026-01-15T12:00"))
+    keys = live(tmp_path, clock)
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(privacy.os, "open", read_only)
+    first = keys.key("f", "2026-01-15")
+    assert keys.key("f", "2026-01-15") == first
+    clock.jump_to(local("2026-01-16T05:01"))
+    assert keys.destroy_expired() == 1
+    assert keys.key("f", "2026-01-15") != first
+
+
+def test_key_that_cannot_be_deleted_is_said_and_stops_nothing(tmp_path, monkeypatch, caplog):
+    clock = TurnableClock(local("2026-01-15T12:00"))
+    keys = live(tmp_path, clock)
+    keys.key("f", "2026-01-15")
+    clock.jump_to(local("2026-01-16T05:01"))
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", read_only)
+        assert keys.destroy_expired() == 0
+    assert "pseudonym_key_not_destroyed" in caplog.text
+    assert keys.destroy_expired() == 1
+
+
 class PowerCut(BaseException):
     """Nothing in the product may catch it."""
 
