@@ -105,24 +105,25 @@ class Heard:
 
 def read_heard(lake: Lake, now: datetime) -> dict[str, Heard]:
     """Return what is known of each gateway that was heard in the last two days."""
-    rows = _rows(lake.table("gateway_health"), now)
-    if rows.is_empty():
+    rows = _lately(lake.table("gateway_health"), now)
+    if rows is None:
         return {}
-    last_row = rows.group_by("gateway", maintain_order=True).last()
-    latest = rows.join(last_row.select("gateway", "boot", "observed_at"), on=_REPORT, how="semi")
-    recent = rows.filter(pl.col("received_at") > now - RECENT)
-    reports: dict[str, list[Report]] = {}
-    for report in _reports(recent):
-        reports.setdefault(report.gateway, []).append(report)
-    lost = _since_yesterday(rows, now - _SINCE_YESTERDAY)
+    counters = rows.select("boot", *_ORDER, *_COUNTERS).collect().sort("gateway", *_ORDER)
+    lost = _since_yesterday(counters, now - _SINCE_YESTERDAY)
+    recent: dict[str, list[Report]] = {gateway: [] for gateway in lost}
+    for report in _reports(rows.filter(pl.col("received_at") > now - RECENT)):
+        recent[report.gateway].append(report)
+    silent = [gateway for gateway, reports in recent.items() if not reports]
+    latest = {gateway: reports[-1] for gateway, reports in recent.items() if reports}
+    latest |= _last_reports(rows, counters, silent)
     return {
-        report.gateway: Heard(
-            latest=report,
-            recent=reports.get(report.gateway, ()),
-            n_read=lost[report.gateway][0],
-            dropped=lost[report.gateway][1],
+        gateway: Heard(
+            latest=latest[gateway],
+            recent=recent[gateway],
+            n_read=n_read,
+            dropped=dropped,
         )
-        for report in _reports(latest)
+        for gateway, (n_read, dropped) in lost.items()
     }
 
 
@@ -162,11 +163,11 @@ _TOLD_ONCE = (
 )
 """Fields that every row of a report repeats."""
 
-_PER_STREAM = ("about_contract", "about_boot", "n_read", "n_spooled", "dropped_by_reason")
+_COUNTERS = ("gateway", "about_contract", "about_boot", "n_read", "dropped_by_reason")
 
 
-def _rows(table: Table, now: datetime) -> pl.DataFrame:
-    """Return the rows that arrived within two days, in the order in which the log took them.
+def _lately(table: Table, now: datetime) -> pl.LazyFrame | None:
+    """Return the rows that arrived within two days; None if there are none.
 
     A gateway whose clock is wrong reports of another day: days whose files are new count too.
     """
@@ -175,19 +176,35 @@ def _rows(table: Table, now: datetime) -> pl.DataFrame:
         (pl.col("observed_date") >= since.date()) | (pl.col("written_at") >= since)
     )["observed_date"]
     if days.is_empty():
-        return pl.DataFrame()
-    return (
-        table.scan([("observed_date", "in", days.to_list())])
-        .filter(pl.col("received_at").is_between(since, now))
-        .select(*_REPORT, *_ORDER, *_PER_STREAM, *_TOLD_ONCE)
-        .sort("gateway", *_ORDER)
-        .collect()
+        return None
+    rows = table.scan([("observed_date", "in", days.to_list())])
+    return rows.filter(pl.col("received_at").is_between(since, now))
+
+
+def _last_reports(
+    rows: pl.LazyFrame, counters: pl.DataFrame, gateways: Collection[str]
+) -> dict[str, Report]:
+    """Return the last report of each of some gateways."""
+    if not gateways:
+        return {}
+    last = (
+        counters.filter(pl.col("gateway").is_in(list(gateways)))
+        .group_by("gateway", maintain_order=True)
+        .last()
+        .select("gateway", "boot", "received_at")
     )
+    found = rows.join(last.lazy(), on=("gateway", "boot", "received_at"), how="semi")
+    return {report.gateway: report for report in _reports(found)}
 
 
-def _reports(rows: pl.DataFrame) -> list[Report]:
-    together = rows.group_by(_REPORT, maintain_order=True).agg(
-        pl.col("received_at").last(), pl.col("n_spooled").sum(), pl.col(_TOLD_ONCE).last()
+def _reports(rows: pl.LazyFrame) -> list[Report]:
+    """Return reports in the order in which the log took them."""
+    together = (
+        rows.select(*_REPORT, *_ORDER, "n_spooled", *_TOLD_ONCE)
+        .collect()
+        .sort("gateway", *_ORDER)
+        .group_by(_REPORT, maintain_order=True)
+        .agg(pl.col("received_at").last(), pl.col("n_spooled").sum(), pl.col(_TOLD_ONCE).last())
     )
     return [
         Report(**row, sensors=_sensors(sources_json))

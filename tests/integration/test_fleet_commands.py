@@ -25,7 +25,7 @@ from clearway_edge.settings import read_settings
 from clearway_edge.sources.kinds import KINDS
 from clearway_fleet import jobs
 from clearway_fleet.causes import SENSOR_SILENT, causes
-from clearway_fleet.looking import look
+from clearway_fleet.looking import SiteStatus, look
 from clearway_fleet.site_file import COLUMNS
 from clearway_fleet.sites import State
 
@@ -414,3 +414,23 @@ def test_a_gateway_whose_clock_stands_in_another_year_is_still_heard(street: Str
     assert seen["site-01"].last_seen_at == street.clock.now()
     assert [repair.cause for repair in seen["site-01"].repairs] == ["clock_wrong"]
     assert [repair.detail for repair in seen["site-01"].repairs] == ["not synchronised"]
+
+
+def test_what_a_gateway_said_last_stays_known_for_two_days_and_when_it_was_for_longer(
+    street: Street,
+) -> None:
+    street.pass_minutes(10)
+    heard_at = street.clock.now()
+    street.cut_off = {"gw-001"}
+
+    def status_after(hours: float) -> SiteStatus:
+        street.clock.jump_to(heard_at + timedelta(hours=hours))
+        street.pass_minutes(40)
+        seen = look(street.lake, street.clock.now())
+        return next(status for status in seen.statuses if status.site == "site-01")
+
+    day, week = status_after(24), status_after(7 * 24)
+
+    assert (day.last_seen_at, day.version, day.n_spooled) == (heard_at, "0.1.0", 0)
+    assert (week.last_seen_at, week.version) == (heard_at, None)
+    assert [repair.cause for repair in week.repairs] == ["gateway_silent"]
