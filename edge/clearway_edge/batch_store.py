@@ -94,6 +94,10 @@ class BatchStore(Protocol):
         """Return the row that was put first, or None."""
         ...
 
+    def oldest_ready(self) -> Head | None:
+        """Return the row that was put first of those that are not held, or None."""
+        ...
+
     def too_large_by(self, n_bytes: int, bound: int) -> int:
         """Return by how many bytes the file would pass a bound with so many more [B]."""
         ...

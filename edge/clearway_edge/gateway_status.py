@@ -33,7 +33,7 @@ def read_status(outbox: Path) -> Mapping[str, object]:
         with closing(sqlite3.connect(f"file:{outbox}?mode=ro", uri=True)) as db:
             pages, _ = read_pages(db)
             states = dict(db.execute("select name, value from state").fetchall())
-            oldest = SqliteBatches(db).oldest()
+            oldest = SqliteBatches(db).oldest_ready()
     except sqlite3.Error as error:
         status["error"] = f"{outbox} cannot be read: {error}"
         return status

@@ -151,6 +151,17 @@ class SqliteBatches:
         heads = [head for lane in _all_lanes() for head in self._heads(query, lane)]
         return min(heads, key=lambda head: counter_of(head.id), default=None)
 
+    def oldest_ready(self) -> Head | None:
+        """Return the row that was put first of those that are not held, or None."""
+        query = "select {} from batch where id between ? and ? order by id limit 1"
+        ready = [
+            _bounds(priority, lane)
+            for priority in range(LOWEST_PRIORITY + 1)
+            for lane in lanes(held=False)
+        ]
+        heads = [head for lane in ready for head in self._heads(query, lane)]
+        return min(heads, key=lambda head: counter_of(head.id), default=None)
+
     def too_large_by(self, n_bytes: int, bound: int) -> int:
         """Return by how many bytes the file would pass a bound with so many more [B]."""
         (n_pages,) = self.db.execute("pragma page_count").fetchone()
