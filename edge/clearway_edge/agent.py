@@ -251,6 +251,7 @@ class Agent:
             kept = self._unspooled[whole[0].stream]
             kept.update(whole[0].dropped)
             kept[NO_ROOM] += whole[0].n_records
+            self._outbox.remember(whole[0].stream, kept)
             log.error("outbox_full", extra={"error": str(error)})  # noqa: TRY400 -- its text says all
             return
         self._batcher.took(whole)

@@ -6,7 +6,7 @@ durable, so that counts and batches never disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -20,6 +20,14 @@ PAST = -1
 """Number of the page that sums up those which were told, delivered and forgotten."""
 
 _DIGEST_BYTES = 16
+
+
+Tag = Callable[[], str | None]
+"""Tells the start of the machine while its clock cannot be believed, else None."""
+
+
+def believed() -> None:
+    """Return None: the clock can be believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

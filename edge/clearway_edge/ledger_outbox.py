@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.batch_store import BatchStore, Head, Row, row_id
 from clearway_edge.eviction import priority_of_parcel, to_give_up
-from clearway_edge.ledger import Draft, Ledger, Opened, Page, added, hour_of
+from clearway_edge.ledger import Draft, Ledger, Opened, Page, Tag, added, believed, hour_of
 from clearway_edge.outbox import (
     DAMAGED,
     EVICTED_AGE,
@@ -32,13 +32,6 @@ from clearway_edge.outbox import (
 from clearway_edge.settling import drop_rest, leave, origin, page_of, strayed, tell_again
 
 log = logging.getLogger(__name__)
-
-Tag = Callable[[], str | None]
-"""Tells the start of the machine while its clock cannot be believed, else None."""
-
-
-def believed() -> None:
-    """Return None: the clock can be believed."""
 
 
 class LedgerOutbox:
@@ -99,9 +92,12 @@ class LedgerOutbox:
             return self._ledger.waiting_bytes
 
     def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put, or None [ms since 1970]."""
+        """Return when the oldest batch that may be sent was put, or None [ms since 1970].
+
+        What is held for its trip ends is no backlog.
+        """
         with self._guard():
-            head = self._store.oldest()
+            head = self._store.oldest_ready()
             if head is None:
                 return None
             page = self._ledger.pages.get(head.page)
@@ -124,6 +120,9 @@ class LedgerOutbox:
             for number, n_records in from_devices.items():
                 page = page_of(draft, number)
                 draft.mark(page, most_at_once=max(page.most_at_once, n_records))
+
+    def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
+        """Do nothing: what is in memory only ends with the process."""
 
     def waiting(self, limit: int, *, skip_clock: str | None = None) -> Sequence[Waiting]:
         """Return batches that may be sent, by priority and age; damaged ones are counted."""

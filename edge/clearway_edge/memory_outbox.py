@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from clearway_core.clock import Clock
 from clearway_edge.batch_store import Head, Row, counter_of, is_held, priority_of
-from clearway_edge.ledger import Draft, Ledger
-from clearway_edge.ledger_outbox import LedgerOutbox, Tag, believed
+from clearway_edge.ledger import Draft, Ledger, Tag, believed
+from clearway_edge.ledger_outbox import LedgerOutbox
 from clearway_edge.outbox import Bounds
 
 
@@ -90,6 +90,11 @@ class MemoryBatches:
     def oldest(self) -> Head | None:
         """Return the row that was put first, or None."""
         return min(self._rows.values(), key=_put_order).head if self._rows else None
+
+    def oldest_ready(self) -> Head | None:
+        """Return the row that was put first of those that are not held, or None."""
+        ready = [row for row in self._rows.values() if not is_held(row.id)]
+        return min(ready, key=_put_order).head if ready else None
 
     def too_large_by(self, n_bytes: int, bound: int) -> int:  # noqa: ARG002 -- as on disk
         """Return 0: there is no file."""

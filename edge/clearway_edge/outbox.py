@@ -255,7 +255,7 @@ class Outbox(Protocol):
         ...
 
     def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put, or None [ms since 1970]."""
+        """Return when the oldest batch that may be sent was put, or None [ms since 1970]."""
         ...
 
     def put(self, *parcels: Parcel) -> None:
@@ -265,6 +265,18 @@ class Outbox(Protocol):
         ------
         OutboxFull
             If it does not fit (`WhenFull.REFUSE`) or the disk is full; nothing was kept.
+        """
+        ...
+
+    def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
+        """Note records that were given up while nothing could be put, in case of a crash.
+
+        Parameters
+        ----------
+        stream
+            Whose.
+        dropped
+            All that no parcel has counted yet; the next parcel counts them.
         """
         ...
 

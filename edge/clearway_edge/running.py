@@ -18,7 +18,7 @@ from clearway_edge.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir, gateway_dir
 from clearway_edge.kernel_clock import kernel_offset_s, kernel_says_synchronised
 from clearway_edge.lake_receipts import LakeReceipts
-from clearway_edge.ledger_outbox import Tag
+from clearway_edge.ledger import Tag
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.observer import Observer
 from clearway_edge.outbox import Outbox

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from clearway_core.clock import Clock
 from clearway_core.errors import OutboxFull
 from clearway_edge.batch_store import Row, counter_of
 from clearway_edge.counts_copy import CountsCopy
-from clearway_edge.ledger import Draft, Ledger
-from clearway_edge.ledger_outbox import LedgerOutbox, Tag, believed
-from clearway_edge.outbox import Bounds, Parcel, Waiting
+from clearway_edge.ledger import Draft, Ledger, Tag, believed
+from clearway_edge.ledger_outbox import LedgerOutbox
+from clearway_edge.outbox import Bounds, Parcel, Stream, Waiting, sum_of
 from clearway_edge.outbox_file import (
     PAGE_BYTES,
     SALVAGE,
@@ -122,8 +122,26 @@ class SqliteOutbox(LedgerOutbox):
         except _WasSetAside:
             super().put(*parcels)
 
+    def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
+        """Keep counts that the full disk did not take where no room is needed for them."""
+        with self._lock:
+            number = self._ledger.current.get(stream)
+            if number is None:
+                return
+            page = self._ledger.pages[number]
+            self._copy.write(
+                {
+                    number: replace(
+                        page,
+                        read=page.read + sum(dropped.values()),
+                        dropped=sum_of(page.dropped, dropped),
+                        revision=page.revision + 1,
+                    )
+                }
+            )
+
     def oldest_created_at_ms(self) -> int | None:
-        """Return when the oldest waiting batch was put, or None [ms since 1970]."""
+        """Return when the oldest batch that may be sent was put, or None [ms since 1970]."""
         oldest_ms = super().oldest_created_at_ms()
         while oldest_ms is None and self._salvage_some():
             oldest_ms = super().oldest_created_at_ms()

@@ -112,6 +112,22 @@ def test_agent_on_a_full_disk_counts_what_it_drops_and_goes_on_by_itself(disk, t
     box.close()
 
 
+def test_what_a_full_disk_did_not_take_is_counted_even_if_the_process_dies_of_it(disk):
+    box = SqliteOutbox(disk / "outbox.sqlite", None, TurnableClock())
+    box.put(parcel(b"a" * 2000))
+    ballast = fill(disk)
+    box.remember(STREAM, {NO_ROOM: 30})
+    box.remember(STREAM, {NO_ROOM: 50})  # all of them, each time
+    box._db.close()
+    ballast.unlink()
+    after = SqliteOutbox(disk / "outbox.sqlite", None, TurnableClock())
+    account = after.account(STREAM)
+    assert (account.read, account.spooled, account.dropped) == (60, 10, {NO_ROOM: 50})
+    after.put(parcel(b"b" * 2000))
+    assert after.account(STREAM).missing == 0
+    after.close()
+
+
 def test_read_only_disk_is_told_once_and_the_gateway_starts_when_it_can(disk, tmp_path, caplog):
     settings_file = tmp_path / "gateway.toml"
     settings_file.write_text(LIVE.format(data_dir=disk / "data"), encoding="utf-8")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from doubles.edge_doubles import TurnableClock
 
+from clearway_core.clock import to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.memory_outbox import MemoryOutbox
 from clearway_edge.outbox import (
@@ -214,6 +215,16 @@ def test_batches_of_the_clock_that_is_not_known_yet_stay(make):
         (b"old", "start-1"), (b"plain", None), (b"later", None),
     ]  # fmt: skip
     assert [batch.payload for batch in box.waiting(9)] == [b"old", b"plain", b"new", b"later"]
+
+
+def test_held_batches_are_no_backlog(make):
+    clock = TurnableClock()
+    box = make(clock=clock)
+    box.put(tagged(b"private", 10, held=True))
+    assert box.oldest_created_at_ms() is None
+    clock.forward(60)
+    box.put(parcel(b"taxi", 10, next_seq=20))
+    assert box.oldest_created_at_ms() == to_ms(clock.now())
 
 
 def test_held_batches_are_not_sent_until_they_are_exchanged(make):
