@@ -89,11 +89,11 @@ class TlsBroker:
             password=Secret(password),
         )
 
-    def allow_only_others(self, topic: str) -> None:
-        """Let nobody but another user write to a topic."""
+    def allow(self, topic: str, user: str) -> None:
+        """Let a user write to a topic, and from now on nobody who is not allowed."""
         admin = KafkaAdminClient(bootstrap_servers=[self.broker.bootstrap])
         rule = ACL(
-            principal="User:somebody-else",
+            principal=f"User:{user}",
             host="*",
             operation=ACLOperation.ALL,
             permission_type=ACLPermissionType.ALLOW,

@@ -18,7 +18,8 @@ import pytest
 from doubles.stream_tls_broker import PASSWORD, USER, TlsBroker, tls_broker
 
 from clearway_broker.server import free_port
-from clearway_core.contracts.wire import GPS_PING
+from clearway_core.contracts.field import Contract
+from clearway_core.contracts.wire import AIR_READING, GPS_PING, TOPICS
 from clearway_core.errors import ClearwayError, DeliveryFailed, LogRefused
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_core.stream.kafka import KafkaLog
@@ -32,6 +33,7 @@ from clearway_edge.sqlite_outbox import SqliteOutbox
 
 pytestmark = pytest.mark.kafka
 
+AIR_TOPIC = TOPICS[AIR_READING.identifier]
 YESTERDAY = timedelta(days=-1)
 
 
@@ -111,7 +113,7 @@ def test_wrong_password_is_told_as_such_and_never_shown(secured, mechanism):
 
 def test_topic_that_is_not_allowed_is_told_as_such(secured):
     append(secured.by_password, secured.with_password(), "forbidden")
-    secured.allow_only_others("forbidden")
+    secured.allow("forbidden", "somebody-else")
     time.sleep(0.5)  # the broker answers before its own listeners know the rule
     assert "topic not allowed" in refusal(secured.by_password, secured.with_password(), "forbidden")
 
@@ -170,16 +172,16 @@ class Gateway:
         self._thread.join()
         self.outbox.close()
 
-    def put(self, first: int, n: int = 50) -> None:
+    def put(self, first: int, n: int = 50, *, contract: Contract = GPS_PING) -> None:
         batch = Batch(
-            contract="gps_ping/1",
+            contract=contract.identifier,
             gateway="gw-017",
             boot=7,
             seq=range(first, first + n),
             columns={"lon_deg": [100.5] * n},
         )
-        payload = encode(batch, GPS_PING)
-        stream = Stream(contract="gps_ping/1", boot=7, run=7)
+        payload = encode(batch, contract)
+        stream = Stream(contract=contract.identifier, boot=7, run=7)
         self.outbox.put(
             Parcel(stream=stream, payload=payload, n_read=n, n_records=n, next_seq=first + n)
         )
@@ -193,8 +195,9 @@ class Gateway:
             time.sleep(0.02)
         return self.forwarder.state
 
-    def delivered(self) -> int:
-        return self.outbox.account(Stream(contract="gps_ping/1", boot=7, run=7)).delivered
+    def delivered(self, contract: Contract = GPS_PING) -> int:
+        stream = Stream(contract=contract.identifier, boot=7, run=7)
+        return self.outbox.account(stream).delivered
 
 
 CERTIFICATE_LINES = (
@@ -223,7 +226,7 @@ def test_gateway_with_an_expired_certificate_says_so_once_and_goes_on_with_a_new
         assert state.startswith("refused: certificate expired on 20")
         assert str(tmp_path / "gw.pem") in state
         gateway.put(50)
-        time.sleep(2)  # several attempts
+        time.sleep(3)  # another attempt after two seconds, the next after four
         assert (gateway.delivered(), gateway.forwarder.state) == (0, state)
         install(secured.with_certificate("gw-renewed"), tmp_path)
         gateway.reaches("up to date")
@@ -251,6 +254,19 @@ def test_gateway_with_a_wrong_password_says_so_and_goes_on_with_the_right_one(
         assert gateway.delivered() == 50
     assert "battery" not in caplog.text
     assert PASSWORD not in caplog.text
+
+
+def test_gateway_that_may_not_write_a_topic_says_so_and_goes_on_when_it_may(secured, tmp_path):
+    install(secured.with_certificate("gw-air"), tmp_path)
+    append(secured.by_certificate, secured.with_certificate("gw-first"), AIR_TOPIC)
+    secured.allow(AIR_TOPIC, "somebody-else")
+    time.sleep(0.5)
+    with Gateway(tmp_path, secured.by_certificate, CERTIFICATE_LINES) as gateway:
+        gateway.put(0, contract=AIR_READING)
+        assert "let this user write" in gateway.reaches("refused: topic not allowed")
+        secured.allow(AIR_TOPIC, "CN=gw-air")
+        gateway.reaches("up to date")
+        assert gateway.delivered(AIR_READING) == 50
 
 
 @pytest.mark.slow

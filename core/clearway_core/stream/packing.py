@@ -159,7 +159,7 @@ def unpack(column: object, n: int, order: Ordering | None = None) -> Column | No
     if form == {"words", "index"}:
         index = unpack_index(column["words"], column["index"])
         if index is not None and index.count(0) == len(index):  # one word, as in most columns
-            return column["words"][:1] * len(index)
+            return list(column["words"][:1]) * len(index)
         return None if index is None else list(map(column["words"].__getitem__, index))
     values: Column | None = None
     if form == {"values"} and isinstance(column["values"], list):
