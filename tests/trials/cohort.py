@@ -12,15 +12,13 @@ from pathlib import Path
 from random import Random
 
 from clearway_broker.server import Broker
-from clearway_edge.gateway_status import read_status
 from trials import faults
-from trials.engine import COMMIT_EVERY_S, Site, settings_text
+from trials.engine import COMMIT_EVERY_S, Site, drain, settings_text
 from trials.gateway_process import GatewayProcess
 from trials.senders import Device, instant_ms
 
 RATE_PER_S = 50.0
 GATEWAY_FAULTS = ("none", "none", "kill", "stall", "power", "clock_jump")
-DRAIN_PATIENCE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +144,7 @@ class _Member:
         finally:
             self._device.stop()
         time.sleep(COMMIT_EVERY_S * 2)
-        self._drain(scene)
+        drain(scene)
         scene.gateway.stop()
 
     def ended(self, seed: int, broker_fault: str) -> Ended:
@@ -159,11 +157,3 @@ class _Member:
             given=[instant_ms(number) for number in range(self._device.n_sent)],
             slowest_start_s=max(self._gateway.start_times_s),
         )
-
-    def _drain(self, scene: faults.Scene) -> None:
-        """Wait until everything has left: what still waits would be counted, not lost."""
-        until_s = time.monotonic() + DRAIN_PATIENCE_S
-        while time.monotonic() < until_s:
-            if read_status(scene.outbox).get("spooled") == 0:
-                return
-            time.sleep(0.2)

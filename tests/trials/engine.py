@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
+from clearway_edge.gateway_status import read_status
 from trials import faults
 from trials.accounts import Account, account_of, filled_lake
 from trials.gateway_process import GatewayProcess
@@ -16,6 +17,7 @@ from trials.senders import Device, instant_ms
 GATEWAY = "gw-t"
 RATE_PER_S = 200.0
 COMMIT_EVERY_S = 0.2
+DRAIN_PATIENCE_S = 90.0
 MOST_ON_THE_WIRE = 64
 """Readings that a device may have sent to a dying process: what is under way in a socket. A serial
 line has no memory; nobody can count what a dead gateway did not read."""
@@ -141,10 +143,14 @@ def _run(fault: str, seed: int, *, folder: Path, shim: Path | None, random: Rand
         time.sleep(random.uniform(0.1, 1.5))
         faults.EMBEDDED[fault](scene)
         time.sleep(random.uniform(0.2, 0.6))
+    except BaseException:
+        gateway.kill()
+        raise
     finally:
         device.stop()
-        time.sleep(COMMIT_EVERY_S * 2)
-        gateway.stop()
+    time.sleep(COMMIT_EVERY_S * 2)
+    drain(scene)
+    gateway.stop()
     given = [instant_ms(n) for n in range(device.n_sent)]
     account = account_of(filled_lake(data_dir), GATEWAY, given)
     slowest = max(gateway.start_times_s)
@@ -155,6 +161,15 @@ def _run(fault: str, seed: int, *, folder: Path, shim: Path | None, random: Rand
         slowest_start_s=slowest,
         verdict=verdict(fault, account, slowest),
     )
+
+
+def drain(scene: faults.Scene) -> None:
+    """Wait until everything has left: what still waited would be counted, not lost."""
+    until_s = time.monotonic() + DRAIN_PATIENCE_S
+    while time.monotonic() < until_s:
+        if read_status(scene.outbox).get("spooled_bytes") == 0:
+            return
+        time.sleep(0.05)
 
 
 def verdict(fault: str, account: Account, slowest_start_s: float) -> str:
@@ -169,8 +184,8 @@ def verdict(fault: str, account: Account, slowest_start_s: float) -> str:
     if slowest_start_s > 2.0:
         wrong.append(f"a start took {slowest_start_s:.1f} s")
     excused = account.unclean_at_most + (0 if fault == "none" else MOST_ON_THE_WIRE)
-    if account.lost > excused and account.book_difference <= 0:
+    if account.lost > excused and account.missing <= 0:
         wrong.append(f"{account.lost} readings lost, {excused} excused, the books see none")
-    if account.book_difference and fault not in faults.MAY_DAMAGE:
-        wrong.append(f"the books differ by {account.book_difference}")
+    if account.missing and fault not in faults.MAY_DAMAGE:
+        wrong.append(f"the books miss {account.missing}")
     return "; ".join(wrong) or "ok"
