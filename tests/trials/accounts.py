@@ -14,6 +14,7 @@ from clearway_core.lake import Lake, open_lake
 from clearway_core.schema import polars_schema
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import Log
+from clearway_ingest.book_closing import close_books
 from clearway_ingest.jobs import ingest
 
 GPS = "gps_ping/1"
@@ -35,8 +36,8 @@ class Account:
         Readings in the lake that nobody gave.
     quarantined
         Rows in quarantine.
-    read, dropped, spooled
-        What the gateway's books say.
+    read, dropped, spooled, missing
+        What the closed books say.
     unclean_at_most
         Serial readings that its unclean stops can have cost, by the books.
     """
@@ -49,6 +50,7 @@ class Account:
     read: int
     dropped: int
     spooled: int
+    missing: int
     unclean_at_most: int
 
     @property
@@ -56,14 +58,9 @@ class Account:
         """Readings that were given and are neither in the lake nor counted by the gateway."""
         return self.given - self.stored - self.quarantined - self.dropped - self.spooled
 
-    @property
-    def book_difference(self) -> int:
-        """Readings that the books alone show as missing."""
-        return self.read - self.stored - self.quarantined - self.dropped - self.spooled
-
 
 def filled_lake(data_dir: Path, log: Log | None = None) -> Lake:
-    """Ingest everything into the lake of a data folder, and return it.
+    """Ingest everything into the lake of a data folder, close the books, and return the lake.
 
     Parameters
     ----------
@@ -76,6 +73,7 @@ def filled_lake(data_dir: Path, log: Log | None = None) -> Lake:
     source = log or EmbeddedLog(DataDir(data_dir).log_file)
     try:
         ingest(lake, source, until_idle=True)
+        close_books(lake, source)
     finally:
         if log is None:
             source.close()
@@ -106,19 +104,21 @@ def account_of(lake: Lake, gateway: str, given: Sequence[int]) -> Account:
         read=int(pages["n_read"].sum()),
         dropped=int(pages["n_dropped"].sum()),
         spooled=int(pages["n_spooled"].sum()),
+        missing=int(pages["n_missing"].sum()),
         unclean_at_most=int(pages["n_unclean_at_most"].sum()),
     )
 
 
 def _pages(lake: Lake, gateway: str) -> pl.DataFrame:
+    """Return the closed books of a gateway's fixes, a row for each page."""
     columns = (
-        "gateway", "about_contract", "about_boot", "page", "log_partition", "log_offset", "seq",
-        "n_read", "n_dropped", "n_spooled", "n_unclean_at_most", "dropped_by_reason",
+        "gateway", "about_contract", "about_boot", "page", "computed_at", "n_read", "n_dropped",
+        "n_spooled", "n_missing", "n_unclean_at_most", "dropped_by_reason",
     )  # fmt: skip
-    rows = _rows(lake, "gateway_books", *columns)
+    rows = _rows(lake, "books", *columns)
     return (
         rows.filter((pl.col("about_contract") == GPS) & (pl.col("gateway") == gateway))
-        .sort("log_partition", "log_offset", "seq")
+        .sort("computed_at")
         .unique(["about_boot", "page"], keep="last", maintain_order=True)
     )
 

@@ -96,7 +96,7 @@ def summary(outcomes: list[Outcome], duration_s: float) -> dict[str, object]:
         "n_not_read_before_a_stop": sum(max(0, account.lost) for account in accounts),
         "n_duplicates": sum(account.duplicates for account in accounts),
         "n_strangers": sum(account.strangers for account in accounts),
-        "sum_of_book_differences": sum(account.book_difference for account in accounts),
+        "n_missing_in_the_books": sum(account.missing for account in accounts),
         "slowest_start_s": round(starts[-1], 3) if starts else None,
         "median_start_s": round(starts[len(starts) // 2], 3) if starts else None,
         "wrong": [outcome.as_json() for outcome in outcomes if outcome.verdict != "ok"],
