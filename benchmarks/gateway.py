@@ -192,7 +192,7 @@ def main() -> None:
             for part in ("steady", "broken"):
                 with running_broker(folder / f"{kind}-{part}-broker") as broker:
                     source = readings(options.data, numbered=part == "broken")
-                    contender = _contender(kind, folder / f"{kind}-{part}", broker)
+                    contender = _contender(kind, part, folder / f"{kind}-{part}", broker)
                     if part == "steady":
                         measured[part] = steady(contender, broker, source, options.seconds)
                     else:
@@ -210,14 +210,15 @@ def main() -> None:
         options.out.write_text(text + "\n", encoding="utf-8")
 
 
-def _contender(kind: str, folder: Path, broker: Broker) -> Contender:
+def _contender(kind: str, part: str, folder: Path, broker: Broker) -> Contender:
     if kind == "clearway":
         return Clearway(folder, _host(broker))
     topic = "readings"
     log = KafkaLog([_host(broker)])
     log.ensure_topic(topic, 1)
     log.close()
-    return Rsyslog(folder, _host(broker), topic)
+    # What is read back must be of a kind that this program's Kafka client unpacks.
+    return Rsyslog(folder, _host(broker), topic, codec="zstd" if part == "steady" else "gzip")
 
 
 if __name__ == "__main__":

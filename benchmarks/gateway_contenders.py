@@ -51,7 +51,7 @@ ruleset(name="readings" queue.type="LinkedList" queue.filename="readings" queue.
         queue.highWatermark="20000" queue.lowWatermark="5000" queue.maxDiskSpace="1g"
         queue.saveOnShutdown="on" queue.checkpointInterval="100" queue.syncQueueFiles="on") {{
   action(type="omkafka" broker=["{broker}"] topic="{topic}" template="raw"
-         confParam=["compression.codec=zstd", "queue.buffering.max.ms=1000", "acks=all"]
+         confParam=["compression.codec={codec}", "queue.buffering.max.ms=1000", "acks=all"]
          resubmitOnFailure="on" keepFailedMessages="on" failedMsgFile="{work}/failed"
          action.resumeRetryCount="-1")
 }}
@@ -67,11 +67,13 @@ class Rsyslog:
         For its settings and queue.
     broker
         ``host:port``.
+    codec
+        How Kafka's client packs its batches.
     """
 
     name = "rsyslog"
 
-    def __init__(self, folder: Path, broker: str, topic: str) -> None:
+    def __init__(self, folder: Path, broker: str, topic: str, *, codec: str) -> None:
         self.topic = topic
         self.folder = folder
         (folder / "work").mkdir(parents=True)
@@ -79,7 +81,9 @@ class Rsyslog:
             self._port = probe.getsockname()[1]
         self._settings = folder / "rsyslog.conf"
         self._settings.write_text(
-            RSYSLOG.format(work=folder / "work", port=self._port, broker=broker, topic=topic)
+            RSYSLOG.format(
+                work=folder / "work", port=self._port, broker=broker, topic=topic, codec=codec
+            )
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
