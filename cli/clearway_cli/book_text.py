@@ -44,7 +44,9 @@ def say_books(account: BooksAccount) -> None:
             "difference can be told from it. Run it again when the log is back."
         )
     for row in account.differences[:SHOWN]:
-        console.print(f"[bold red]difference[/]: {difference(row)}", highlight=False)
+        console.print(
+            f"[bold red]difference[/]: {difference(row)}", highlight=False, soft_wrap=True
+        )
     if len(account.differences) > SHOWN:
         _say(f"… and {len(account.differences) - SHOWN:,} more: `--json` lists all")
     if account.differences:
@@ -65,7 +67,7 @@ def say_write_off(done: WriteOff) -> None:
 def say_statement(made: Statement) -> None:
     """Print the statement of a month."""
     zone = ZoneInfo(made.time_zone)
-    console.print(f"[bold]Gateway readings in {made.month}[/]", highlight=False)
+    console.print(f"[bold]Gateway readings in {made.month}[/]", highlight=False, soft_wrap=True)
     _say(
         f"Hours by the clock of {made.time_zone}; as the books stood at "
         f"{made.as_of.isoformat().replace('+00:00', 'Z')}."

@@ -15,7 +15,18 @@ from clearway_ingest.books import Balance, Told
 from clearway_ingest.ranges import Counter, Span
 
 PAGE = ("gateway", "about_contract", "about_boot", "page")
-_LOG_ORDER = ("received_at", "log_offset", "seq")
+_ORDER = (
+    "n_read",
+    pl.col("n_delivered") + pl.col("n_dropped"),
+    "closed",
+    "n_unclean_stops",
+    "received_at",
+    "log_offset",
+    "seq",
+)
+"""A page's counts only grow, so that they themselves say which word is the later one, whatever a
+clock or another log says; only among equal words the log decides."""
+
 READ_TO = "clearway-books:gateway_books"
 """Under this name the table ``books`` commits up to which version ``gateway_books`` was read."""
 
@@ -63,7 +74,7 @@ def told_since(lake: Lake, version: int | None, now: int | None) -> dict[PageKey
     days = _days_since(table, version)
     rows = (
         table.scan([] if days is None else [("observed_date", "in", days)], version=now)
-        .sort(_LOG_ORDER)
+        .sort(_ORDER)
         .group_by(PAGE, maintain_order=True)
         .last()
         .collect()

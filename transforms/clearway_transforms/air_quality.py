@@ -202,7 +202,7 @@ def _raw_values() -> dict[str, pl.Expr]:
     a, b = pl.col("pm2_5_cf1_a_ugm3"), pl.col("pm2_5_cf1_b_ugm3")
     return {
         "pm2_5": pl.coalesce("pm2_5_ugm3", (a + b) / 2, a, b, "pm2_5_atm_ugm3"),
-        "pm10": pl.coalesce("pm10_ugm3", "pm10_cf1_ugm3"),
+        "pm10": pl.coalesce("pm10_ugm3", "pm10_cf1_ugm3", "pm10_atm_ugm3"),
         "no2": pl.col("no2_ppb"),
         "o3": pl.col("o3_ppb"),
         "co": pl.col("co_ppm"),
