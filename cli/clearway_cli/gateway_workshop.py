@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clearway_edge.sample_settings import sample_settings
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.sample_settings import sample_settings
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.kinds import KINDS
 from clearway_fleet.device_settings import Device
 from clearway_fleet.provisioning import Workshop

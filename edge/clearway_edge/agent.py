@@ -13,15 +13,15 @@ from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
 from clearway_core.errors import OutboxFull, SourceUnavailable
 from clearway_core.identity import new_boot
-from clearway_edge.attendant import Alone, Attendant
 from clearway_edge.batching import Batcher, Gathered
-from clearway_edge.books import books_parcel
-from clearway_edge.clock_state import ClockState
-from clearway_edge.health import health_record, parcel_of
-from clearway_edge.outbox import OWN_REPORTS, Outbox, Parcel, Stream
-from clearway_edge.privacy import KeyRing, Pseudonymiser
-from clearway_edge.settings import GatewaySettings
-from clearway_edge.source_states import SourceStates
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.condition.attendant import Alone, Attendant
+from clearway_edge.condition.health import health_record, parcel_of
+from clearway_edge.condition.source_states import SourceStates
+from clearway_edge.outbox.books import books_parcel
+from clearway_edge.outbox.outbox import OWN_REPORTS, Outbox, Parcel, Stream
+from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
+from clearway_edge.settings.settings import GatewaySettings
 from clearway_edge.sources.source import Intake, Source
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ from typing import cast
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.stream.batch import Batch, encode
-from clearway_edge.checks import Checks
-from clearway_edge.clock_state import ClockLook, ClockState
-from clearway_edge.flags import Flags
-from clearway_edge.outbox import Parcel, Stream
-from clearway_edge.privacy import Pseudonymiser
+from clearway_edge.checks.checks import Checks
+from clearway_edge.checks.flags import Flags
+from clearway_edge.clock.clock_state import ClockLook, ClockState
+from clearway_edge.outbox.outbox import Parcel, Stream
+from clearway_edge.privacy.pseudonyms import Pseudonymiser
 from clearway_edge.sources.source import Intake, Reading, columns_of
 
 FLAG_CLOCK = "observed_at_far_from_clock"

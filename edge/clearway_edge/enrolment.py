@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clearway_core.errors import ClearwayError, MissingDependency, UsageError
-from clearway_edge.settings import GatewaySettings
+from clearway_edge.settings.settings import GatewaySettings
 
 try:
     from cryptography import x509

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress, silent
-from clearway_edge.replaying import PATIENCE_S, FileAccount
-from clearway_edge.service_manager import ManagerSocket
+from clearway_edge.condition.service_manager import ManagerSocket
+from clearway_edge.recordings.replaying import PATIENCE_S, FileAccount
 
 if TYPE_CHECKING:
-    from clearway_edge.settings import GatewaySettings
+    from clearway_edge.settings.settings import GatewaySettings
 
 DEFAULT_SOURCES = ("pmsx003", "nmea")
 """What a new gateway's settings begin with if nobody says what stands on the pole."""
@@ -118,10 +118,10 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     """
     from clearway_core.stream.address import open_log
     from clearway_edge.gateway_dir import gateway_dir
-    from clearway_edge.pacing import pace_of
-    from clearway_edge.profile import find_profile
-    from clearway_edge.profile_reading import read_profile
-    from clearway_edge.replaying import Replay
+    from clearway_edge.recordings.pacing import pace_of
+    from clearway_edge.recordings.profile import find_profile
+    from clearway_edge.recordings.profile_reading import read_profile
+    from clearway_edge.recordings.replaying import Replay
 
     clock = clock or SystemClock()
     missing = [str(file) for file in files if not Path(file).is_file()]
@@ -144,7 +144,7 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
 
 
 def _summary(accounts: Sequence[FileAccount]) -> GatewayAccount:
-    from clearway_edge.outbox import Account
+    from clearway_edge.outbox.outbox import Account
 
     total = Account()
     for each in accounts:
@@ -188,7 +188,7 @@ def run(
     clock
         For tests.
     manager
-        The service manager that started this process, see `clearway_edge.service_manager`.
+        Who started this process, see `clearway_edge.condition.service_manager`.
 
     Raises
     ------
@@ -200,10 +200,10 @@ def run(
     import signal
     import threading
 
-    from clearway_edge.log_opening import log_opener
+    from clearway_edge.condition.service_manager import ServiceManager
+    from clearway_edge.forwarding.log_opening import log_opener
     from clearway_edge.running import run_gateway
-    from clearway_edge.service_manager import ServiceManager
-    from clearway_edge.settings import read_settings
+    from clearway_edge.settings.settings import read_settings
 
     clock = clock or SystemClock()
     settings = read_settings(settings_file)
@@ -261,7 +261,7 @@ def enrol(settings_file: Path, *, certificate: Path | None = None) -> Mapping[st
         If the certificate is not this gateway's; the one in place stays.
     """
     from clearway_edge import enrolment
-    from clearway_edge.settings import read_settings
+    from clearway_edge.settings.settings import read_settings
 
     settings = read_settings(settings_file)
     if certificate is None:
@@ -287,10 +287,10 @@ def check(settings_file: Path, *, clock: Clock | None = None) -> Mapping[str, ob
     SettingsError
         With every fault of the settings.
     """
-    from clearway_edge.effective_settings import effective
     from clearway_edge.gateway_dir import gateway_dir
-    from clearway_edge.settings import read_settings
-    from clearway_edge.settings_warnings import warnings_of
+    from clearway_edge.settings.effective_settings import effective
+    from clearway_edge.settings.settings import read_settings
+    from clearway_edge.settings.settings_warnings import warnings_of
 
     settings = read_settings(settings_file)
     return {
@@ -325,7 +325,7 @@ def init(
     UsageError
         If the file exists already, or a kind is unknown.
     """
-    from clearway_edge.sample_settings import sample_settings
+    from clearway_edge.settings.sample_settings import sample_settings
 
     text = sample_settings(
         name=name, time_zone=time_zone, sources=sources, site=site, position_deg=position_deg
@@ -347,9 +347,9 @@ def status(data_dir: Path) -> list[Mapping[str, object]]:
     forwarder, clock and sources stands beside them.
     """
     from clearway_core.data_dir import DataDir
+    from clearway_edge.condition.gateway_status import read_status
+    from clearway_edge.condition.state_file import is_running, read_state
     from clearway_edge.gateway_dir import GatewayDir
-    from clearway_edge.gateway_status import read_status
-    from clearway_edge.state_file import is_running, read_state
 
     folders = [
         GatewayDir(file.parent)

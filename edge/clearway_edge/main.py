@@ -14,8 +14,8 @@ from pathlib import Path
 from clearway_core import logging as clearway_logging
 from clearway_core.data_dir import DEFAULT
 from clearway_core.errors import ClearwayError, UsageError
+from clearway_edge.condition.service_manager import manager_socket
 from clearway_edge.plain_words import check_words, status_words
-from clearway_edge.service_manager import manager_socket
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -113,7 +113,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from clearway_edge import jobs  # noqa: PLC0415 -- `--help` stays quick on a small machine
-    from clearway_edge.sample_settings import position_of  # noqa: PLC0415
+    from clearway_edge.settings.sample_settings import position_of  # noqa: PLC0415
 
     file = jobs.init(
         options.settings,

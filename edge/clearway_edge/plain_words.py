@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from clearway_edge.go_no_go import duration
+from clearway_edge.page.go_no_go import duration
 
 
 def check_words(found: Mapping[str, object]) -> list[str]:

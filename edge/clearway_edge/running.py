@@ -10,27 +10,27 @@ from functools import partial
 from clearway_core.clock import Clock
 from clearway_core.stream.log import Log
 from clearway_edge.agent import Agent
-from clearway_edge.clock_bases import ClockBases
-from clearway_edge.clock_state import ClockState
-from clearway_edge.commit_times import CommitTimes
-from clearway_edge.disk_patience import patiently
-from clearway_edge.forwarder import Forwarder
+from clearway_edge.clock.clock_bases import ClockBases
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.clock.kernel_clock import kernel_offset_s, kernel_says_synchronised
+from clearway_edge.condition.observer import Observer
+from clearway_edge.condition.service_manager import ServiceManager
+from clearway_edge.condition.snapshot import Sending
+from clearway_edge.condition.source_states import SourceStates
+from clearway_edge.condition.state_file import StateFile
+from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir, gateway_dir
-from clearway_edge.kernel_clock import kernel_offset_s, kernel_says_synchronised
-from clearway_edge.lake_receipts import LakeReceipts
-from clearway_edge.ledger import Tag
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.observer import Observer
-from clearway_edge.outbox import Outbox
-from clearway_edge.privacy import LIVE_GRACE, KeyRing
-from clearway_edge.service_manager import ServiceManager
-from clearway_edge.settings import GatewaySettings
-from clearway_edge.snapshot import Sending
-from clearway_edge.source_states import SourceStates
+from clearway_edge.outbox.disk_patience import patiently
+from clearway_edge.outbox.ledger import Tag
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Outbox
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.page.commit_times import CommitTimes
+from clearway_edge.page.lake_receipts import LakeReceipts
+from clearway_edge.privacy.pseudonyms import LIVE_GRACE, KeyRing
+from clearway_edge.privacy.trip_end_cutting import TripEndCutting
+from clearway_edge.settings.settings import GatewaySettings
 from clearway_edge.sources.kinds import Tools, kind
-from clearway_edge.sqlite_outbox import SqliteOutbox
-from clearway_edge.state_file import StateFile
-from clearway_edge.trip_end_cutting import TripEndCutting
 
 _LAST_SENDING_S = 5.0
 """How long a stopping gateway still sends; what is left waits on disk for the next start. [s]"""
@@ -160,7 +160,7 @@ def _open_page(
     """Start the page, if there is to be one; nobody waits for it at the end."""
     if settings.page is None:
         return
-    from clearway_edge.page_server import PageServer  # noqa: PLC0415 -- 3 MiB, only if wanted
+    from clearway_edge.page.page_server import PageServer  # noqa: PLC0415 -- 3 MiB, only if wanted
 
     page = PageServer(settings.page, folder.pin, look=observer.looked_at, clock=clock)
     observer.page = page

@@ -28,21 +28,21 @@ from doubles.searched_gateway import (
 
 LEAKS = {
     "masking removed": """
-        from clearway_edge import privacy
+        from clearway_edge.privacy import pseudonyms as privacy
         def mask(self, providers, vehicles, instants_ms):
             return list(vehicles), ["2026-01-15"] * len(vehicles)
         privacy.Pseudonymiser.mask = mask
     """,
     "a hash without a key": """
         import hashlib
-        from clearway_edge import privacy
+        from clearway_edge.privacy import pseudonyms as privacy
         def hashed(key, vehicle, epoch):
             return hashlib.sha256(vehicle.encode()).hexdigest()[:32]
         privacy.pseudonym = hashed
     """,
     "names in the log file, as base64": """
         import base64, sys
-        from clearway_edge import privacy
+        from clearway_edge.privacy import pseudonyms as privacy
         true = privacy.pseudonym
         def told(key, vehicle, epoch):
             sys.stderr.write(base64.b64encode(b"x" + vehicle.encode()).decode() + "\\n")
@@ -51,7 +51,7 @@ LEAKS = {
     """,
     "a temporary file that is deleted before the end": """
         import tempfile
-        from clearway_edge import privacy
+        from clearway_edge.privacy import pseudonyms as privacy
         true = privacy.pseudonym
         kept = tempfile.NamedTemporaryFile(delete=False)
         def noted(key, vehicle, epoch):

@@ -11,10 +11,10 @@ from doubles.edge_doubles import MemoryLog
 from clearway_core.clock import SystemClock
 from clearway_core.stream.batch import Batch
 from clearway_edge.agent import Agent
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.outbox import Outbox
-from clearway_edge.privacy import KeyRing
-from clearway_edge.settings import GatewaySettings
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.outbox.outbox import Outbox
+from clearway_edge.privacy.pseudonyms import KeyRing
+from clearway_edge.settings.settings import GatewaySettings
 from clearway_edge.sources.source import Source
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from clearway_core.clock import to_ms
 from clearway_edge.certificate import Validity
-from clearway_edge.device import Disk
-from clearway_edge.lake_receipts import Confirmed
-from clearway_edge.outbox import Account
-from clearway_edge.snapshot import Sending, Snapshot
-from clearway_edge.source_states import SourceState
+from clearway_edge.condition.device import Disk
+from clearway_edge.condition.snapshot import Sending, Snapshot
+from clearway_edge.condition.source_states import SourceState
+from clearway_edge.outbox.outbox import Account
+from clearway_edge.page.lake_receipts import Confirmed
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 WORKS = SourceState(kind="pmsx003", error="", n_readings=40, last_reading_age_s=1.0)

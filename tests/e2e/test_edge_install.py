@@ -211,8 +211,8 @@ def test_wheel_of_the_image_holds_what_runs_beside_the_code(tmp_path: Path) -> N
 
     for folder, pattern, place in (
         ("edge/profiles", "*.toml", "clearway_edge/profiles"),
-        ("edge/clearway_edge/samples", "*.toml", "clearway_edge/samples"),
-        ("edge/clearway_edge/page_files", "*", "clearway_edge/page_files"),
+        ("edge/clearway_edge/settings/samples", "*.toml", "clearway_edge/settings/samples"),
+        ("edge/clearway_edge/page/files", "*", "clearway_edge/page/files"),
         ("dags", "*.py", "clearway_cli/dags"),
         ("cities/clearway_cities", "**/*", "clearway_cities"),
         ("serving/clearway_serving/static", "**/*", "clearway_serving/static"),

@@ -27,15 +27,15 @@ from clearway_core.errors import SourceUnavailable
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.agent import Agent
-from clearway_edge.clock_bases import ClockBases
-from clearway_edge.clock_state import ClockState
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.outbox import Bounds
-from clearway_edge.privacy import KeyRing
-from clearway_edge.settings import read_settings
+from clearway_edge.clock.clock_bases import ClockBases
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.outbox.outbox import Bounds
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.privacy.pseudonyms import KeyRing
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
 from clearway_edge.sources.stamps import stamp
-from clearway_edge.sqlite_outbox import SqliteOutbox
 from clearway_ingest.jobs import ingest
 
 TRUE_START = datetime(2026, 3, 2, 8, tzinfo=UTC)

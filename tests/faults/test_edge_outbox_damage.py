@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.stream.batch import Batch, encode
-from clearway_edge.outbox import DAMAGED, Parcel, Stream
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.outbox import DAMAGED, Parcel, Stream
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 FILES = ("outbox.sqlite", "outbox.sqlite-wal", "outbox.counts")

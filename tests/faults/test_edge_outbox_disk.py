@@ -13,13 +13,13 @@ from doubles.edge_doubles import MemoryLog, TurnableClock
 from clearway_core.clock import SystemClock
 from clearway_core.errors import OutboxFull
 from clearway_edge.agent import NO_ROOM, Agent
-from clearway_edge.outbox import Parcel, Stream
-from clearway_edge.outbox_file import DiskTakesNothing
-from clearway_edge.privacy import KeyRing
+from clearway_edge.outbox.outbox import Parcel, Stream
+from clearway_edge.outbox.outbox_file import DiskTakesNothing
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.privacy.pseudonyms import KeyRing
 from clearway_edge.running import run_gateway
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
-from clearway_edge.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

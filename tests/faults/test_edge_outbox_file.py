@@ -8,8 +8,8 @@ import pytest
 from doubles.edge_doubles import TurnableClock
 
 from clearway_core.errors import OutboxFull
-from clearway_edge.outbox import DAMAGED, Bounds, Parcel, Stream
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.outbox import DAMAGED, Bounds, Parcel, Stream
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

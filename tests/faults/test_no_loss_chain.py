@@ -58,7 +58,8 @@ datum = "wgs84"
 GATEWAY = """
 import dataclasses, json, sys
 from pathlib import Path
-from clearway_edge import jobs, pacing
+from clearway_edge import jobs
+from clearway_edge.recordings import pacing
 
 pacing.SLICE_S = 0.02  # many small batches, so that every moment is in the middle of something
 file, profile, data_dir, address, gateway, rows_per_s = sys.argv[1:]

@@ -12,8 +12,8 @@ from itertools import islice
 import pytest
 
 from clearway_core.contracts.wire import AIR_READING, GPS_PING
-from clearway_edge.checks import Checks
-from clearway_edge.flags import Flags
+from clearway_edge.checks.checks import Checks
+from clearway_edge.checks.flags import Flags
 
 pytestmark = pytest.mark.real_data
 

@@ -24,7 +24,7 @@ from clearway_core.errors import UsageError
 from clearway_edge import jobs
 from clearway_edge.certificate import validity_of
 from clearway_edge.enrolment import EnrolmentFailed
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.settings import read_settings
 
 TLS = """
 [log]

@@ -19,11 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from clearway_core.errors import SettingsError
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.receipts import RECEIPTS_TOPIC, Receipt, message_of
-from clearway_edge.commit_times import CommitTimes
-from clearway_edge.lake_receipts import NEWEST, WANTED_S, LakeReceipts
-from clearway_edge.page_access import WRONG_A_MINUTE, WRONG_A_MINUTE_OF_ALL, Access, device_pin
-from clearway_edge.page_server import AT_ONCE, PageServer
-from clearway_edge.settings import PageSettings
+from clearway_edge.page.commit_times import CommitTimes
+from clearway_edge.page.lake_receipts import NEWEST, WANTED_S, LakeReceipts
+from clearway_edge.page.page_access import WRONG_A_MINUTE, WRONG_A_MINUTE_OF_ALL, Access, device_pin
+from clearway_edge.page.page_server import AT_ONCE, PageServer
+from clearway_edge.settings.settings import PageSettings
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- what a technician's phone can reach
 
@@ -177,7 +177,7 @@ def test_a_file_that_holds_no_pin_is_told_without_its_content(tmp_path, content)
 
 
 def test_a_port_in_use_is_told_in_one_line_and_taken_as_soon_as_it_is_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("clearway_edge.page_server.RETRY_S", 0.1)
+    monkeypatch.setattr("clearway_edge.page.page_server.RETRY_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with page(tmp_path, port=port) as (server, origin):

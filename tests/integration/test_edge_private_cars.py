@@ -14,12 +14,12 @@ from clearway_core.data_dir import DataDir
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.agent import Agent
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.privacy import LIVE_GRACE, KeyRing
-from clearway_edge.settings import read_settings
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.privacy.pseudonyms import LIVE_GRACE, KeyRing
+from clearway_edge.privacy.trip_end_cutting import TripEndCutting
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.source import Intake, Reading
-from clearway_edge.sqlite_outbox import SqliteOutbox
-from clearway_edge.trip_end_cutting import TripEndCutting
 from clearway_ingest.jobs import ingest
 
 EVERY_S = 5

@@ -14,8 +14,8 @@ from doubles.edge_doubles import all_bytes, batches_in, rows_in
 
 from clearway_core.clock import to_ms
 from clearway_edge import jobs
+from clearway_edge.privacy.trip_ends import distance_m
 from clearway_edge.sources.nmea import SentenceReader, parse_rmc
-from clearway_edge.trip_ends import distance_m
 
 pytestmark = pytest.mark.real_data
 

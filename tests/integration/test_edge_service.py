@@ -33,10 +33,10 @@ from doubles.edge_pole import (
 
 from clearway_core.clock import SystemClock
 from clearway_edge.agent import Agent
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.privacy import KeyRing
-from clearway_edge.service_manager import ManagerSocket, ServiceManager, manager_socket
-from clearway_edge.settings import read_settings
+from clearway_edge.condition.service_manager import ManagerSocket, ServiceManager, manager_socket
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.privacy.pseudonyms import KeyRing
+from clearway_edge.settings.settings import read_settings
 
 UNIT = Path(__file__).parents[2] / "edge/clearway-gateway.service"
 

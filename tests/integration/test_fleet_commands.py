@@ -21,13 +21,15 @@ from typer.testing import CliRunner
 from clearway_cli.commands import gateway
 from clearway_core.errors import ClearwayError, SettingsError, UsageError
 from clearway_core.lake import open_lake
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.kinds import KINDS
 from clearway_fleet import jobs
 from clearway_fleet.causes import SENSOR_SILENT, causes
 from clearway_fleet.looking import SiteStatus, look
 from clearway_fleet.site_file import COLUMNS
 from clearway_fleet.sites import State
+
+SAMPLES = resources.files("clearway_edge") / "settings" / "samples"
 
 SOURCES = "pmsx003:/dev/ttyUSB0;nmea:tcp:127.0.0.1:2947"
 
@@ -309,7 +311,9 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_of_source_can_be_prepared(tmp_path: Path, kind: str) -> None:
-    sample = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    sample = (resources.files("clearway_edge") / "settings" / "samples" / f"{kind}.toml").read_text(
+        "utf-8"
+    )
     [table] = tomllib.loads(sample)["source"]
     address = next((ADDRESSES[key] for key in ADDRESSES if key in table), None)
     wish = kind if address is None else f"{kind}:{address}"

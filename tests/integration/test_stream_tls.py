@@ -25,11 +25,11 @@ from clearway_core.stream.batch import Batch, decode, encode
 from clearway_core.stream.kafka import KafkaLog
 from clearway_core.stream.log import Message, TopicPartition
 from clearway_core.stream.security import KafkaSecurity
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.log_opening import log_opener
-from clearway_edge.outbox import Parcel, Stream
-from clearway_edge.settings import read_settings
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.forwarding.log_opening import log_opener
+from clearway_edge.outbox.outbox import Parcel, Stream
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.settings.settings import read_settings
 
 pytestmark = pytest.mark.kafka
 

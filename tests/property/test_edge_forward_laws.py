@@ -13,10 +13,10 @@ from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import DeliveryFailed, MessageTooLarge
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_core.stream.log import Message
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import MESSAGE_TOO_LARGE, Parcel, Stream
-from clearway_edge.settings import ForwardSettings
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import MESSAGE_TOO_LARGE, Parcel, Stream
+from clearway_edge.settings.settings import ForwardSettings
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

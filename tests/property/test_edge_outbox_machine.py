@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from clearway_edge.books import books_parcel
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import OWN_REPORTS, PRIORITIES, Bounds, Parcel, Stream
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.books import books_parcel
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import OWN_REPORTS, PRIORITIES, Bounds, Parcel, Stream
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 CONTRACTS = ("gps_ping/1", "air_reading/1", "gateway_health/1")
 MAX_BYTES = 2000

@@ -16,12 +16,12 @@ from clearway_core.clock import to_ms
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import OutboxFull
 from clearway_core.stream.batch import Batch, decode, encode
-from clearway_edge.convert import Converted
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import EXCHANGE_NOTE, Parcel, Stream
-from clearway_edge.sqlite_outbox import SqliteOutbox
-from clearway_edge.trip_end_cutting import TripEndCutting
-from clearway_edge.trip_ends import LONGEST_CUT_MS, SHORTEST_CUT_MS, TRIP_END, TripEndCutter
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import EXCHANGE_NOTE, Parcel, Stream
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.privacy.trip_end_cutting import TripEndCutting
+from clearway_edge.privacy.trip_ends import LONGEST_CUT_MS, SHORTEST_CUT_MS, TRIP_END, TripEndCutter
+from clearway_edge.recordings.convert import Converted
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 STEP_S = 10

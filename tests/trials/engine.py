@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
-from clearway_edge.gateway_status import read_status
+from clearway_edge.condition.gateway_status import read_status
 from trials import faults
 from trials.accounts import Account, account_of, filled_lake
 from trials.gateway_process import GatewayProcess

@@ -19,16 +19,16 @@ from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER
 from clearway_edge import jobs
 from clearway_edge.agent import NO_ROOM, Agent
 from clearway_edge.batching import FLAG_CLOCK
-from clearway_edge.forwarder import LONGEST_BACKOFF_S, Forwarder
+from clearway_edge.forwarding.forwarder import LONGEST_BACKOFF_S, Forwarder
 from clearway_edge.gateway_dir import gateway_dir
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import MESSAGE_TOO_LARGE, Bounds, Parcel, Stream, WhenFull
-from clearway_edge.pacing import AtOnce
-from clearway_edge.privacy import KeyRing
-from clearway_edge.profile_reading import read_profile
-from clearway_edge.replaying import Replay
-from clearway_edge.sample_settings import sample_settings
-from clearway_edge.settings import ForwardSettings, read_settings
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import MESSAGE_TOO_LARGE, Bounds, Parcel, Stream, WhenFull
+from clearway_edge.privacy.pseudonyms import KeyRing
+from clearway_edge.recordings.pacing import AtOnce
+from clearway_edge.recordings.profile_reading import read_profile
+from clearway_edge.recordings.replaying import Replay
+from clearway_edge.settings.sample_settings import sample_settings
+from clearway_edge.settings.settings import ForwardSettings, read_settings
 from clearway_edge.sources.source import Intake, Reading
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)

@@ -9,9 +9,9 @@ from doubles.edge_doubles import TurnableClock, batches_in, profile_file, write_
 from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.stream.batch import decode
 from clearway_edge import jobs
-from clearway_edge.books import MAX_PAGES, books_parcel
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import Parcel, Stream
+from clearway_edge.outbox.books import MAX_PAGES, books_parcel
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Parcel, Stream
 
 TOPIC = "clearway.gateway_books.v1"
 

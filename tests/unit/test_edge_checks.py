@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from clearway_core.contracts.wire import AIR_READING, GPS_PING
 from clearway_core.stream.batch import decode
 from clearway_edge.batching import Batcher, Gathered
-from clearway_edge.check_parameters import CheckParameters, check_parameters
-from clearway_edge.checks import Checks
-from clearway_edge.clock_state import ClockState
-from clearway_edge.flags import Flags
-from clearway_edge.privacy import KeyRing, Pseudonymiser
-from clearway_edge.sensor_checks import SensorChecks
+from clearway_edge.checks.check_parameters import CheckParameters, check_parameters
+from clearway_edge.checks.checks import Checks
+from clearway_edge.checks.flags import Flags
+from clearway_edge.checks.sensor_checks import SensorChecks
+from clearway_edge.checks.vehicle_checks import VehicleChecks
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.sources.source import Intake, Reading, columns_of
-from clearway_edge.vehicle_checks import VehicleChecks
 
 NOON_MS = 1_768_478_400_000
 A, B = "pm2_5_cf1_a_ugm3", "pm2_5_cf1_b_ugm3"

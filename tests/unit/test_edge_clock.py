@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from clearway_core.clock import SystemClock, to_ms, wall_and_monotonic_ms
 from clearway_core.stream.batch import decode
-from clearway_edge import clock_state, kernel_clock
 from clearway_edge.batching import (
     FLAG_CLOCK,
     FLAG_STEPPED,
@@ -22,9 +21,10 @@ from clearway_edge.batching import (
     Batcher,
     Gathered,
 )
-from clearway_edge.clock_bases import MAX_STARTS, ClockBases
-from clearway_edge.clock_state import UNKNOWN, ClockState
-from clearway_edge.privacy import KeyRing, Pseudonymiser
+from clearway_edge.clock import clock_state, kernel_clock
+from clearway_edge.clock.clock_bases import MAX_STARTS, ClockBases
+from clearway_edge.clock.clock_state import UNKNOWN, ClockState
+from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.sources.source import Intake, Reading
 from clearway_edge.sources.stamps import stamp
 

@@ -15,12 +15,12 @@ from clearway_core.contracts.wire import AIR_READING, GATEWAY_HEALTH, GPS_PING, 
 from clearway_core.errors import DeliveryFailed, LogRefused, MessageTooLarge, SettingsError
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_core.stream.log import CLOCK_HEADER, Message
-from clearway_edge.bandwidth import BURST_S, Bandwidth
-from clearway_edge.forwarder import Forwarder
-from clearway_edge.forwarder_state import ForwarderState
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import MESSAGE_TOO_LARGE, Parcel, Stream
-from clearway_edge.settings import ForwardSettings
+from clearway_edge.forwarding.bandwidth import BURST_S, Bandwidth
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.forwarding.forwarder_state import ForwarderState
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import MESSAGE_TOO_LARGE, Parcel, Stream
+from clearway_edge.settings.settings import ForwardSettings
 
 GPS, AIR, HEALTH = GPS_PING.identifier, AIR_READING.identifier, GATEWAY_HEALTH.identifier
 TEXT_COLUMN = {GPS: "vehicle", AIR: "sensor", HEALTH: "version"}

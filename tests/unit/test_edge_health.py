@@ -18,19 +18,19 @@ from clearway_core.clock import to_ms
 from clearway_core.contracts.wire import GATEWAY_HEALTH
 from clearway_core.stream.batch import decode
 from clearway_edge import jobs
-from clearway_edge.clock_state import ClockState
-from clearway_edge.commit_times import CommitTimes
-from clearway_edge.device import cpu_temperature_c, disk_of, resident_bytes
-from clearway_edge.health import health_record, parcel_of
-from clearway_edge.lake_receipts import LakeReceipts
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.observer import Observer
-from clearway_edge.outbox import Account, Stream
-from clearway_edge.service_manager import ServiceManager
-from clearway_edge.settings import read_settings
-from clearway_edge.snapshot import Sending
-from clearway_edge.source_states import SourceStates
-from clearway_edge.state_file import StateFile, is_running, read_state
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.condition.device import cpu_temperature_c, disk_of, resident_bytes
+from clearway_edge.condition.health import health_record, parcel_of
+from clearway_edge.condition.observer import Observer
+from clearway_edge.condition.service_manager import ServiceManager
+from clearway_edge.condition.snapshot import Sending
+from clearway_edge.condition.source_states import SourceStates
+from clearway_edge.condition.state_file import StateFile, is_running, read_state
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Account, Stream
+from clearway_edge.page.commit_times import CommitTimes
+from clearway_edge.page.lake_receipts import LakeReceipts
+from clearway_edge.settings.settings import read_settings
 
 TLS = '\n[log]\ntls = true\nkey_file = "tls/k.key"\ncertificate_file = "tls/k.crt"\n'
 

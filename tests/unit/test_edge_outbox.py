@@ -10,8 +10,8 @@ from doubles.edge_doubles import TurnableClock
 
 from clearway_core.clock import to_ms
 from clearway_core.errors import OutboxFull
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import (
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
     EXCHANGE_NOTE,
@@ -20,7 +20,7 @@ from clearway_edge.outbox import (
     Stream,
     WhenFull,
 )
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 

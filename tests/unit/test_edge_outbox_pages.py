@@ -9,17 +9,17 @@ import pytest
 from doubles.edge_doubles import TurnableClock
 
 from clearway_core.errors import OutboxFull
-from clearway_edge.books import books_parcel
-from clearway_edge.gateway_status import read_status
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import (
+from clearway_edge.condition.gateway_status import read_status
+from clearway_edge.outbox.books import books_parcel
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
     Bounds,
     Parcel,
     Stream,
 )
-from clearway_edge.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 GPS = Stream(contract="gps_ping/1", boot=7, run=7)
 AIR = Stream(contract="air_reading/1", boot=7, run=7)

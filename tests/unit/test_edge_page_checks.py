@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from clearway_core.clock import to_ms
 from clearway_edge.certificate import Validity
-from clearway_edge.device import Disk
-from clearway_edge.go_no_go import Verdict, checks_of, duration, headline, is_go
-from clearway_edge.page import page_values
-from clearway_edge.snapshot import Sending
+from clearway_edge.condition.device import Disk
+from clearway_edge.condition.snapshot import Sending
+from clearway_edge.page.go_no_go import Verdict, checks_of, duration, headline, is_go
+from clearway_edge.page.page import page_values
 
 
 def verdict(seen, name):

@@ -10,7 +10,7 @@ import pytest
 from doubles.edge_doubles import TurnableClock
 
 from clearway_core.clock import to_ms
-from clearway_edge.privacy import KeyRing, Pseudonymiser, epoch_of, pseudonym
+from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser, epoch_of, pseudonym
 
 BANGKOK = ZoneInfo("Asia/Bangkok")
 

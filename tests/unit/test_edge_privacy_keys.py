@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearway_core.clock import to_ms
-from clearway_edge import privacy
 from clearway_edge.agent import Agent
-from clearway_edge.clock_state import ClockState
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.privacy import LIVE_GRACE, KeyRing, Pseudonymiser, epoch_end, epoch_of
-from clearway_edge.settings import read_settings
+from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.privacy import pseudonyms as privacy
+from clearway_edge.privacy.pseudonyms import LIVE_GRACE, KeyRing, Pseudonymiser, epoch_end, epoch_of
+from clearway_edge.settings.settings import read_settings
 
 BANGKOK = ZoneInfo("Asia/Bangkok")
 ZONES = [

@@ -20,9 +20,9 @@ from clearway_core.clock import SystemClock, to_ms
 from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SettingsError, SourceUnavailable
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import Bounds, WhenFull
-from clearway_edge.settings import read_settings
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Bounds, WhenFull
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources import airgradient
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sources.place import PlaceSettings

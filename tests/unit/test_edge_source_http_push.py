@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from clearway_core.clock import SystemClock
 from clearway_core.errors import SettingsError, SourceUnavailable
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import Bounds, WhenFull
-from clearway_edge.settings import read_settings
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Bounds, WhenFull
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources import push_desk, push_server
 from clearway_edge.sources.http_push import HttpPushSource
 from clearway_edge.sources.push_memory import LONGEST_S, Known, RequestMemory, digest_of
-from clearway_edge.sqlite_outbox import SqliteOutbox
 
 CABS = "cabs-token-0123456789abcdef"
 VANS = "vans-token-0123456789abcdef"

@@ -12,17 +12,18 @@ import pytest
 from doubles.edge_doubles import TurnableClock
 
 from clearway_core.errors import MissingDependency, SettingsError
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.kinds import KINDS, Tools
 from clearway_edge.sources.kinds import kind as module_of
 
+SAMPLES = resources.files("clearway_edge") / "settings" / "samples"
 README = Path(__file__).parents[2] / "edge/README.md"
 HEAD = '[gateway]\nname = "gw-1"\ntime_zone = "Asia/Bangkok"\n'
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sample_of_every_kind_is_good(tmp_path, kind):
-    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    text = (SAMPLES / f"{kind}.toml").read_text("utf-8")
     file = tmp_path / "gateway.toml"
     file.write_text(HEAD + text, encoding="utf-8")
     [source] = read_settings(file).sources
@@ -31,7 +32,7 @@ def test_sample_of_every_kind_is_good(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_keys_that_a_sample_leaves_out_are_known_too(tmp_path, kind):
-    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    text = (SAMPLES / f"{kind}.toml").read_text("utf-8")
     file = tmp_path / "gateway.toml"
     file.write_text(HEAD + re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE), "utf-8")
     faults = ""
@@ -72,7 +73,7 @@ print(*{"paho", "google.protobuf", "google.transit", "serial", "cryptography"} &
 def test_kind_whose_library_is_missing_says_what_to_install(
     tmp_path, monkeypatch, kind, module, says
 ):
-    text = (resources.files("clearway_edge") / "samples" / f"{kind}.toml").read_text("utf-8")
+    text = (SAMPLES / f"{kind}.toml").read_text("utf-8")
     file = tmp_path / "gateway.toml"
     file.write_text(HEAD + text, encoding="utf-8")
     about = read_settings(file)

@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 
 from clearway_core.clock import SystemClock
 from clearway_core.errors import SettingsError, SourceUnavailable
-from clearway_edge.memory_outbox import MemoryOutbox
-from clearway_edge.outbox import Bounds, WhenFull
-from clearway_edge.settings import read_settings
+from clearway_edge.outbox.memory_outbox import MemoryOutbox
+from clearway_edge.outbox.outbox import Bounds, WhenFull
+from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sources.mqtt import TopicPattern
 from clearway_edge.sources.mqtt_deliveries import REMEMBERED, Arrival, Deliveries
 from clearway_edge.sources.mqtt_session import Delivery
-from clearway_edge.sqlite_outbox import SqliteOutbox
 
 pytestmark = pytest.mark.mosquitto
 
@@ -212,7 +212,7 @@ import sys, time
 from pathlib import Path
 sys.path[:0] = {path!r}
 from test_edge_source_mqtt import opened
-from clearway_edge.settings import read_settings
+from clearway_edge.settings.settings import read_settings
 from clearway_core.errors import SourceUnavailable
 source = opened(read_settings(Path({file!r})))
 count = 0

@@ -43,7 +43,7 @@ def init(
     """Write settings for a new gateway, with a sample of each of its sources."""
     from clearway_cli.output import console, say_json
     from clearway_edge import jobs
-    from clearway_edge.sample_settings import position_of
+    from clearway_edge.settings.sample_settings import position_of
 
     file = jobs.init(
         settings,
@@ -95,7 +95,7 @@ def run(settings: SettingsOption, log: LogOption = None, as_json: JsonOption = F
     from clearway_cli.output import say_json
     from clearway_core.logging import configure
     from clearway_edge import jobs
-    from clearway_edge.service_manager import manager_socket
+    from clearway_edge.condition.service_manager import manager_socket
 
     configure(logging.INFO)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from clearway_core.clock import from_ms
 from clearway_core.errors import ClearwayError
-from clearway_edge.convert import Converter
 from clearway_edge.inspection.draft import Question
 from clearway_edge.inspection.drafting import draft_profile
 from clearway_edge.inspection.sample import take_sample
-from clearway_edge.privacy import KeyRing, Pseudonymiser
-from clearway_edge.profile import SourceProfile
-from clearway_edge.profile_reading import read_profile
+from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
+from clearway_edge.recordings.convert import Converter
+from clearway_edge.recordings.profile import SourceProfile
+from clearway_edge.recordings.profile_reading import read_profile
 from clearway_edge.sources.files import read_chunks
 from clearway_edge.sources.polylines import unroll
 

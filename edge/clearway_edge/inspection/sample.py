@@ -16,7 +16,7 @@ from typing import IO
 import orjson
 
 from clearway_core.errors import MissingDependency, SourceUnavailable
-from clearway_edge.profile import FileKind
+from clearway_edge.recordings.profile import FileKind
 from clearway_edge.sources.unzip import unzipped
 
 ROWS = 2000

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
-from clearway_edge.profile import FileFormat, FileKind, SourceProfile
+from clearway_edge.recordings.profile import FileFormat, FileKind, SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
 from clearway_edge.sources.json_files import dig, json_document, json_lines
 from clearway_edge.sources.unzip import unzipped

@@ -12,8 +12,8 @@ from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.errors import MissingDependency
 from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
-from clearway_edge.convert import MISSING_VEHICLE, NULL_ISLAND, NULL_ISLAND_DEG
-from clearway_edge.profile import PUBLIC_CLASSES
+from clearway_edge.recordings.convert import MISSING_VEHICLE, NULL_ISLAND, NULL_ISLAND_DEG
+from clearway_edge.recordings.profile import PUBLIC_CLASSES
 from clearway_edge.sources.gtfs_routes import NOT_ON_ROAD, read_routes
 from clearway_edge.sources.http_poll import HttpPoll, PolledSource, PollSettings, poll_settings
 from clearway_edge.sources.kinds import Tools

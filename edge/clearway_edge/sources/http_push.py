@@ -17,7 +17,7 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable, UsageError
 from clearway_core.settings import Section
-from clearway_edge.profile import FileKind, SourceProfile
+from clearway_edge.recordings.profile import FileKind, SourceProfile
 from clearway_edge.sources.chunk import Fault, RawChunk
 from clearway_edge.sources.files import rows_of
 from clearway_edge.sources.json_files import json_chunk

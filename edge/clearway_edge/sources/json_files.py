@@ -10,7 +10,7 @@ from typing import IO
 import orjson
 
 from clearway_core.errors import UsageError
-from clearway_edge.profile import SourceProfile
+from clearway_edge.recordings.profile import SourceProfile
 from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
 from clearway_edge.sources.unzip import unzipped
 

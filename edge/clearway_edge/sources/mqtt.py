@@ -21,7 +21,7 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import MissingDependency, SourceUnavailable
 from clearway_core.settings import Section
-from clearway_edge.profile import FileKind, SourceProfile
+from clearway_edge.recordings.profile import FileKind, SourceProfile
 from clearway_edge.sources.json_files import dig, json_chunk
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import (

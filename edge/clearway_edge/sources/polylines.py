@@ -8,7 +8,7 @@ from typing import cast
 
 import orjson
 
-from clearway_edge.profile import PositionRule
+from clearway_edge.recordings.profile import PositionRule
 from clearway_edge.sources.chunk import Fault, RawChunk, shape
 
 LON = "\0lon"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clearway_core.settings import Secret
-from clearway_edge.profile import FileKind
+from clearway_edge.recordings.profile import FileKind
 from clearway_edge.sources.mapping import Mapped, RowMapping
 from clearway_edge.sources.push_memory import Known, RequestMemory, digest_of
 from clearway_edge.sources.push_server import Answer, Head, refusal

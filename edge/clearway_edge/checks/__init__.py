@@ -1,0 +1,1 @@
+"""Checks that flag values and never change them."""

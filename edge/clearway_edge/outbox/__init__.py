@@ -1,0 +1,1 @@
+"""Batches that wait for the log, and the books about every record."""

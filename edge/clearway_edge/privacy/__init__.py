@@ -1,0 +1,1 @@
+"""What leaves the gateway names no vehicle and shows no home."""

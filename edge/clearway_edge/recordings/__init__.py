@@ -1,0 +1,1 @@
+"""Recorded files by a source profile, through the same path as live readings."""

@@ -1,0 +1,1 @@
+"""A gateway's settings: read, composed, shown without secrets, warned about."""
