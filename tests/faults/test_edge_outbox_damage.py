@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from doubles.edge_doubles import TurnableClock
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clearway_core.contracts.wire import GPS_PING
@@ -20,6 +20,10 @@ from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 FILES = ("outbox.sqlite", "outbox.sqlite-wal", "outbox.counts")
+
+
+MOST_RECORDS = 60
+"""Of one batch."""
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Crashed:
     waiting: dict[bytes, int] = field(default_factory=dict)
 
     def put(self, box: SqliteOutbox, chance: random.Random) -> None:
-        n = chance.randint(1, 60)
+        n = chance.randint(1, MOST_RECORDS)
         names = [f"{chance.getrandbits(128):032x}" for _ in range(n)]
         seq = range(self.read, self.read + n)
         batch = Batch(
@@ -80,9 +84,15 @@ def cut(data: bytearray, chance: random.Random) -> None:
     del data[chance.randrange(len(data)) :]
 
 
-@pytest.mark.parametrize("damage", [flip, hole, cut])
+PLACES = {flip: 3, hole: 2, cut: 1}
+"""Commits that a damage can hit: a hole of 4 KiB lies across two frames of the log of commits."""
+
+
+@pytest.mark.parametrize("damage", PLACES)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(FILES))
+@example(seed=113169, name="outbox.sqlite")  # cut: a page that only the first question touches
+@example(seed=16233, name="outbox.sqlite-wal")  # flip: in the name of a column
 def test_damage_never_stops_a_start_and_costs_what_it_hit(damage, seed, name):
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,8 +114,10 @@ def test_damage_never_stops_a_start_and_costs_what_it_hit(damage, seed, name):
     lost = sum(n for payload, n in state.waiting.items() if payload not in arrived)
     assert (account.missing, account.spooled) == (0, 0)
     if account.read == state.read:
-        # Two places hit at once may cost a batch and the word that it had left.
-        assert abs(account.dropped.get(DAMAGED, 0) - lost) <= 60
+        # Each place that is hit may also cost the word that a batch had left, which then counts
+        # as damaged although it arrived.
+        inexact = abs(account.dropped.get(DAMAGED, 0) - lost)
+        assert inexact <= PLACES[damage] * MOST_RECORDS
     else:
         assert counted > 0
 

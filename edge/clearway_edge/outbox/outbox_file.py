@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from clearway_core.errors import SourceUnavailable
@@ -190,6 +190,20 @@ def _check_version(db: sqlite3.Connection) -> None:
     elif version != VERSION:
         message = f"expected an outbox of version {VERSION}, got {version}"
         raise sqlite3.DatabaseError(message)
+    elif _definitions(db) != _definitions_wanted():
+        # One flipped bit in the name of a column, and no batch could ever be put.
+        message = "the tables are not those of an outbox"
+        raise sqlite3.DatabaseError(message)
+
+
+def _definitions(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return db.execute("select name, sql from sqlite_schema order by name").fetchall()
+
+
+def _definitions_wanted() -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(_SCHEMA)
+        return _definitions(model)
 
 
 def read_pages(db: sqlite3.Connection) -> tuple[list[Page], set[int]]:

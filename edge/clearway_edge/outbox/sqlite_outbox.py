@@ -85,18 +85,34 @@ class SqliteOutbox(LedgerOutbox):
         self._file = file
         self._salvage: Salvage | None = None
         self._settled: set[int] = set()
+        self._unclean_known = 0
+        self._first_page = 0
         self._copy = CountsCopy(file.with_suffix(".counts"))
         self._copy.load()
         self._db = open_outbox(file, bounds or Bounds(), mend=self._copy.same_start)
+        try:
+            try:
+                self._open(bounds, clock, tag)
+            except _WasSetAside:
+                self._open(bounds, clock, tag)
+            except sqlite3.DatabaseError as error:
+                # Opening reads little; damage may show only where the first batches are asked for.
+                if not is_damage(error):
+                    raise
+                self._db.close()
+                self._db = begin_anew(file, bounds or Bounds())
+                self._open(bounds, clock, tag)
+        except (OutboxFull, sqlite3.Error) as error:
+            self._db.close()
+            raise DiskTakesNothing(str(error)) from error
+
+    def _open(self, bounds: Bounds | None, clock: Clock | None, tag: Tag) -> None:
+        """Read the counts, and put right what the previous run left."""
         pages, damaged = read_pages(self._db)
         super().__init__(
             SqliteBatches(self._db), Ledger(pages), bounds=bounds, clock=clock, tag=tag
         )
-        try:
-            self._begin(damaged)
-        except OutboxFull as error:
-            self._db.close()
-            raise DiskTakesNothing(str(error)) from error
+        self._begin(damaged)
 
     @property
     def unclean_stops(self) -> int:
