@@ -288,7 +288,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _books_line(books: Books) -> str:
-    closed = "the books close" if books.closed else "SOME ARE LOST"
+    closed = "books close" if books.closed else "SOME ARE LOST"
     return (
         f"Records:      {books.read:,} read = {books.stored:,} stored + "
         f"{_counts(books.quarantined)} set aside + {_counts(books.dropped)} dropped: {closed}"
