@@ -43,18 +43,22 @@ from clearway_core.stream.log import StoredMessage
 
 RATE_PER_S = 1000
 LINES_A_REQUEST = 100
+LARGE_REQUEST = 1000
+"""What a fleet sends once a second, and what it sends when it is impatient."""
 SETTLE_S = 20.0
 MESSAGE_SIZES = (100, 1000, 5000)
 
 
-def steady(contender: Contender, broker: Broker, source: Iterator[Reading], seconds: int) -> dict:
-    """Return what a contender needs at 1,000 readings a second."""
+def steady(
+    contender: Contender, broker: Broker, source: Iterator[Reading], seconds: int, at_once: int
+) -> dict[str, float]:
+    """Return what a contender needs at 1,000 readings a second, given so many at once."""
     contender.start()
-    _feed(contender, source, 5)  # what is done once is not counted
+    _feed(contender, source, 5, at_once)  # what is done once is not counted
     before = (cpu_s(contender.pid), written_bytes(contender.pid))
     most_bytes = 0
     for _ in range(seconds):
-        _feed(contender, source, 1)
+        _feed(contender, source, 1, at_once)
         most_bytes = max(most_bytes, resident_bytes(contender.pid))
     n = seconds * RATE_PER_S
     used_s = cpu_s(contender.pid) - before[0]
@@ -120,15 +124,20 @@ def broken(
     }
 
 
-def _feed(contender: Contender, source: Iterator[Reading], seconds: float) -> list[int]:
+def _feed(
+    contender: Contender,
+    source: Iterator[Reading],
+    seconds: float,
+    at_once: int = LINES_A_REQUEST,
+) -> list[int]:
     """Give readings at their rate and return their instants [ms since 1970]."""
     begun_s = time.monotonic()
     given = []
-    for number in range(max(1, round(seconds * RATE_PER_S / LINES_A_REQUEST))):
-        part = list(islice(source, LINES_A_REQUEST))
+    for number in range(max(1, round(seconds * RATE_PER_S / at_once))):
+        part = list(islice(source, at_once))
         contender.give([line(reading) for reading in part])
         given += [reading["observed_at"] for reading in part]
-        wait_s = begun_s + (number + 1) * LINES_A_REQUEST / RATE_PER_S - time.monotonic()
+        wait_s = begun_s + (number + 1) * at_once / RATE_PER_S - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
     return given
@@ -189,14 +198,15 @@ def main() -> None:
         folder = Path(scratch).resolve()
         for kind in ("clearway", "rsyslog"):
             measured: dict[str, object] = {}
-            for part in ("steady", "broken"):
+            for part in ("steady", "steady_small_requests", "broken"):
                 with running_broker(folder / f"{kind}-{part}-broker") as broker:
                     source = readings(options.data, numbered=part == "broken")
                     contender = _contender(kind, part, folder / f"{kind}-{part}", broker)
-                    if part == "steady":
-                        measured[part] = steady(contender, broker, source, options.seconds)
-                    else:
+                    if part == "broken":
                         measured[part] = broken(contender, broker, source, options.breaks)
+                    else:
+                        at_once = LARGE_REQUEST if part == "steady" else LINES_A_REQUEST
+                        measured[part] = steady(contender, broker, source, options.seconds, at_once)
                 print(kind, part, json.dumps(measured[part]), flush=True)
             result[kind] = measured
         result["clearway_wire_bytes_by_message_size"] = message_sizes(
@@ -218,7 +228,7 @@ def _contender(kind: str, part: str, folder: Path, broker: Broker) -> Contender:
     log.ensure_topic(topic, 1)
     log.close()
     # What is read back must be of a kind that this program's Kafka client unpacks.
-    return Rsyslog(folder, _host(broker), topic, codec="zstd" if part == "steady" else "gzip")
+    return Rsyslog(folder, _host(broker), topic, codec="gzip" if part == "broken" else "zstd")
 
 
 if __name__ == "__main__":
