@@ -56,7 +56,12 @@ def test_ten_gateways_on_a_failing_kafka_lose_and_double_nothing(tmp_path, broke
     lake = filled_lake(tmp_path / "lake", log)
     log.close()
     verdicts = {
-        each.gateway: verdict(each.fault, account_of(lake, each.gateway, each.given), 0.0)
+        each.gateway: verdict(
+            account_of(lake, each.gateway, each.given),
+            fault=each.fault,
+            n_never_committed=each.n_never_committed,
+            slowest_start_s=0.0,
+        )
         for each in ended
     }
     assert set(verdicts.values()) == {"ok"}, verdicts

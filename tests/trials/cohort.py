@@ -13,7 +13,7 @@ from random import Random
 
 from clearway_broker.server import Broker
 from trials import faults
-from trials.engine import COMMIT_EVERY_S, Site, drain, settings_text
+from trials.engine import COMMIT_EVERY_S, Site, drain, never_committed, settings_text
 from trials.gateway_process import GatewayProcess
 from trials.senders import Device, instant_ms
 
@@ -33,6 +33,8 @@ class Ended:
         What was done to it, and to the broker.
     given
         Instants of the readings that it was given. [ms since 1970]
+    n_never_committed
+        Of those, how many its kills can have cost at most.
     slowest_start_s
         [s]
     """
@@ -41,6 +43,7 @@ class Ended:
     fault: str
     seed: int
     given: list[int]
+    n_never_committed: int
     slowest_start_s: float
 
 
@@ -124,7 +127,7 @@ class _Member:
     def work(self, random: Random, shim: Path | None) -> None:
         """Run, suffer, recover, deliver everything, stop."""
         scene = faults.Scene(
-            GatewayProcess(self._folder),
+            GatewayProcess(self._folder, n_unread=self._device.n_unread),
             self._data_dir,
             random,
             self._folder / "journal",
@@ -155,5 +158,6 @@ class _Member:
             fault=f"{broker_fault}+{self._fault}",
             seed=seed,
             given=[instant_ms(number) for number in range(self._device.n_sent)],
+            n_never_committed=never_committed(self._gateway, RATE_PER_S),
             slowest_start_s=max(self._gateway.start_times_s),
         )

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 START_PATIENCE_S = 30.0
@@ -24,11 +24,21 @@ class GatewayProcess:
         Holds ``gateway.toml``; logs are written beside it, one for each start.
     environment
         Variables beside those of this process, such as a preloaded library.
+    n_unread
+        Tells how many readings the system holds that nobody has read; asked before each kill.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        n_unread: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.folder = folder
         self.environment = dict(environment or {})
+        self.n_kills = 0
+        self.n_never_read = 0
+        self._n_unread = n_unread
         self.start_times_s: list[float] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,8 +64,11 @@ class GatewayProcess:
         return self.start_times_s[-1]
 
     def kill(self) -> None:
-        """SIGKILL: no time to write anything."""
+        """SIGKILL: no time to write anything. What nobody had read by then is counted."""
         if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGSTOP)
+            self.n_kills += 1
+            self.n_never_read += self._n_unread()
             self._process.kill()
         self._reap()
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 FIRST_AT = datetime(2026, 1, 15, 6, tzinfo=UTC)
 """Instant of reading 0; reading i is i seconds later, which is how it is known again."""
@@ -49,6 +50,15 @@ class Device:
     def port(self) -> int:
         """Where it listens."""
         return int(self._server.getsockname()[1])
+
+    def n_unread(self) -> int:
+        """Return how many readings the system holds that the gateway has not read yet."""
+        n_bytes = 0
+        for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[2].endswith(f":{self.port:04X}"):
+                n_bytes += int(fields[4].partition(":")[2], 16)
+        return -(-n_bytes // len(sentence(0)))
 
     def start(self) -> None:
         """Begin to wait for the gateway."""
