@@ -18,8 +18,8 @@ GATEWAY = "gw-t"
 RATE_PER_S = 200.0
 COMMIT_EVERY_S = 0.2
 MOST_UNCOMMITTED_S = 1.0
-"""What a kill may cost of a line that cannot send again, as promised. Trials commit every 0.2 s, but
-a machine at its limits commits late."""
+"""What a kill may cost of a line that cannot send again, as promised. Trials commit every 0.2 s,
+but a machine at its limits commits late."""
 
 DRAIN_PATIENCE_S = 90.0
 MOST_IN_THE_SOURCE = 16
