@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from random import Random
 from trials import power_cut
 from trials.gateway_process import GatewayProcess
 
-DISK_BYTES = 8 * 1024 * 1024
+DISK_BYTES = 16 * 1024 * 1024
 """Size of the disk of a trial with a full disk."""
 
 
@@ -108,21 +109,16 @@ def bit_flips(scene: Scene) -> None:
 def disk_full(scene: Scene) -> None:
     """Something else fills the disk for a while; in half of the trials the gateway dies."""
     ballast = scene.data_dir / "ballast"
-    free = shutil.disk_usage(scene.data_dir).free
-    with ballast.open("wb") as stream:
-        try:
-            left = free - scene.random.randrange(0, 40_000)
-            stream.write(b"\0" * max(0, left))
-            stream.flush()
-        except OSError:
-            pass
+    left = shutil.disk_usage(scene.data_dir).free - scene.random.randrange(0, 40_000)
+    with contextlib.suppress(OSError), ballast.open("wb") as stream:
+        stream.write(b"\0" * max(0, left))
     time.sleep(scene.random.uniform(0.3, 1.0))
     if scene.random.random() < 0.5:
         scene.gateway.kill()
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
         scene.gateway.start()
     else:
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
 
 
 def clock_jump(scene: Scene) -> None:
