@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clearway_core.city import City
-from clearway_core.geo import cell_at, distance_m
+from clearway_core.distance import distance_m
+from clearway_core.geo import cell_at
 
 CORRIDOR_FILE = "corridors.geojson"
 

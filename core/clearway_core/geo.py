@@ -1,15 +1,13 @@
-"""H3 cells and distances. The only module that calls h3-py, which takes latitude first."""
+"""H3 cells. The only module that calls h3-py, which takes latitude first."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 
 import h3
 
 from clearway_core.errors import UsageError
-from clearway_core.units import EARTH_RADIUS_M
 
 DEFAULT_RESOLUTION = 9
 FINEST_RESOLUTION = 10
@@ -105,19 +103,6 @@ def cells_in_geometry(geometry: dict[str, object], resolution: int) -> list[int]
         return sorted(set(parts))
     message = f"a zone is a GeoJSON Polygon or MultiPolygon, got {kind!r}"
     raise UsageError(message)
-
-
-def distance_m(lon_a_deg: float, lat_a_deg: float, lon_b_deg: float, lat_b_deg: float) -> float:
-    """Return the great-circle distance by the haversine formula [m]."""
-    half_lat = math.radians(lat_b_deg - lat_a_deg) / 2
-    half_lon = math.radians(lon_b_deg - lon_a_deg) / 2
-    chord = (
-        math.sin(half_lat) ** 2
-        + math.cos(math.radians(lat_a_deg))
-        * math.cos(math.radians(lat_b_deg))
-        * math.sin(half_lon) ** 2
-    )
-    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(chord))
 
 
 def children_of(h3_cell: int, resolution: int) -> list[int]:

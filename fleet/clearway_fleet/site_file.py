@@ -7,9 +7,10 @@ import io
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from math import cos, isfinite, radians, sqrt
+from math import isfinite
 from pathlib import Path
 
+from clearway_core.distance import distance_m
 from clearway_core.errors import SettingsError
 from clearway_fleet.sites import NAME, State
 
@@ -22,7 +23,6 @@ _TOO_CLOSE_M = 5.0
 _TOO_FAR_M = 100_000.0
 """A city is smaller: a digit is wrong, or longitude and latitude are swapped."""
 
-_METRES_PER_DEGREE = 111_195.0
 _SOURCE = re.compile(
     r"(?:(?P<name>[a-z0-9][a-z0-9_-]*)=)?(?P<kind>[a-z0-9_]+)(?::(?P<address>.+))?"
 )
@@ -204,18 +204,18 @@ class _Reading:
         for site in sites:
             place = site.lon_deg, site.lat_deg
             for other in earlier:
-                if distance_m(place, (other.lon_deg, other.lat_deg)) < _TOO_CLOSE_M:
+                if distance_m(*place, other.lon_deg, other.lat_deg) < _TOO_CLOSE_M:
                     self.fault(
                         site.line,
                         f"{site.site} stands where {other.site} of line {other.line} does "
                         f"({site.lon_deg}, {site.lat_deg}): was the line copied?",
                     )
-            if self.area_deg is None and distance_m(place, centre) > _TOO_FAR_M:
+            if self.area_deg is None and distance_m(*place, *centre) > _TOO_FAR_M:
                 self.fault(
                     site.line,
                     f"lon_deg, lat_deg = {site.lon_deg}, {site.lat_deg} is "
-                    f"{distance_m(place, centre) / 1000:,.0f} km from the other sites: is a digit "
-                    "wrong, or are longitude and latitude swapped?",
+                    f"{distance_m(*place, *centre) / 1000:,.0f} km from the other sites: is a "
+                    "digit wrong, or are longitude and latitude swapped?",
                 )
             earlier.append(site)
 
@@ -301,10 +301,3 @@ def _address(text: str | None) -> tuple[str | None, str | None]:
         if text and (found := re.fullmatch(pattern, text)):
             return key, found[1]
     return None, None
-
-
-def distance_m(one_deg: tuple[float, float], other_deg: tuple[float, float]) -> float:
-    """Return the distance of places (lon, lat) as if on a plane: for a country [m]."""
-    across = (other_deg[0] - one_deg[0]) * cos(radians((one_deg[1] + other_deg[1]) / 2))
-    along = other_deg[1] - one_deg[1]
-    return _METRES_PER_DEGREE * sqrt(across * across + along * along)

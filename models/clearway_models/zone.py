@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from clearway_core import geo
+from clearway_core.distance import distance_m
 from clearway_core.errors import UsageError
 from clearway_core.units import EARTH_RADIUS_M
 
@@ -73,7 +74,7 @@ class Zone:
                     ((round(lon_a, 7), round(lat_a, 7)), (round(lon_b, 7), round(lat_b, 7)))
                 )
                 edges[edge] += 1
-                lengths[edge] = geo.distance_m(lon_a, lat_a, lon_b, lat_b)
+                lengths[edge] = distance_m(lon_a, lat_a, lon_b, lat_b)
         return sum(lengths[edge] for edge, count in edges.items() if count == 1) / 1000
 
 

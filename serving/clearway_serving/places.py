@@ -8,7 +8,8 @@ from functools import cache, cached_property
 
 from clearway_core.city import City
 from clearway_core.corridor_lines import read_corridors
-from clearway_core.geo import cell_text, cells_in_geometry, centre_of, distance_m
+from clearway_core.distance import distance_m
+from clearway_core.geo import cell_text, cells_in_geometry, centre_of
 
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 _CENTRE_RADIUS_M = 300.0

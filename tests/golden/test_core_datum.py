@@ -15,8 +15,8 @@ from clearway_core.datum import (
     wgs84_to_bd09,
     wgs84_to_gcj02,
 )
+from clearway_core.distance import distance_m
 from clearway_core.errors import UsageError
-from clearway_core.geo import distance_m
 
 METRES_PER_DEGREE = 111_320.0
 FORWARD = {"wgs84": lambda lon, lat: (lon, lat), "gcj02": wgs84_to_gcj02, "bd09": wgs84_to_bd09}

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from scipy.stats import t as student
 
+from clearway_core.distance import distance_m
 from clearway_transforms import air_quality, congestion, speed, sphere
 from clearway_transforms.air_jobs import air_parameters
 from clearway_transforms.calibration import calibrations
@@ -58,7 +59,7 @@ def test_delay_of_18_against_45_kmh():
 
 
 def test_haversine_of_the_methods_page():
-    assert sphere.distance_m(103.80, 1.30, 103.82, 1.31) == pytest.approx(2485.8817, abs=1e-4)
+    assert distance_m(103.80, 1.30, 103.82, 1.31) == pytest.approx(2485.8817, abs=1e-4)
     columns = sphere.distance_between_m(*(pl.col(name) for name in ("a", "b", "c", "d")))
     assert one(columns, a=103.80, b=1.30, c=103.82, d=1.31) == pytest.approx(2485.8817, abs=1e-4)
 

@@ -13,8 +13,8 @@ import pytest
 from doubles.edge_doubles import all_bytes, batches_in, rows_in
 
 from clearway_core.clock import to_ms
+from clearway_core.distance import distance_m
 from clearway_edge import jobs
-from clearway_edge.privacy.trip_ends import distance_m
 from clearway_edge.sources.nmea import SentenceReader, parse_rmc
 
 pytestmark = pytest.mark.real_data

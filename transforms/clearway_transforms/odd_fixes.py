@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clearway_transforms.sphere import METRES_PER_DEGREE, distance_m, distances_m
+from clearway_core.distance import distance_m
+from clearway_transforms.sphere import METRES_PER_DEGREE, distances_m
 
 CLOCK_STEP_MS = 1000
 """Many receivers tell whole seconds: speeds closer in time than that are judged as if one apart."""

@@ -7,10 +7,7 @@ import math
 import numpy as np
 import polars as pl
 
-from clearway_core import geo
 from clearway_core.units import EARTH_RADIUS_M
-
-distance_m = geo.distance_m
 
 METRES_PER_DEGREE = EARTH_RADIUS_M * math.pi / 180
 """Of latitude."""

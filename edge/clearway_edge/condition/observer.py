@@ -11,6 +11,7 @@ from typing import Protocol
 import orjson
 
 from clearway_core.clock import Clock, to_ms
+from clearway_core.distance import distance_m
 from clearway_edge.certificate import Validity, validity_of
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.condition.device import cpu_temperature_c, disk_of, resident_bytes
@@ -21,7 +22,6 @@ from clearway_edge.condition.state_file import StateFile
 from clearway_edge.outbox.outbox import Account, Outbox
 from clearway_edge.page.commit_times import CommitTimes
 from clearway_edge.page.lake_receipts import LakeReceipts
-from clearway_edge.privacy.trip_ends import distance_m
 from clearway_edge.settings.settings import GatewaySettings
 
 RECEIVERS = frozenset({"nmea", "gpsd"})

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from clearway_edge.privacy.trip_ends import distance_m
+from clearway_core.distance import distance_m
 
 _SYSTEM = Path("/usr/share/zoneinfo/zone.tab")
 _POSITION = re.compile(r"([+-])(\d{2})(\d{2})(\d{2})?([+-])(\d{3})(\d{2})(\d{2})?")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import asin, cos, radians, sin, sqrt
 from random import Random
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from clearway_core.units import EARTH_RADIUS_M
+from clearway_core.distance import distance_m
 from clearway_edge.recordings.convert import Converted
 from clearway_edge.recordings.profile import PUBLIC_CLASSES
 
@@ -281,15 +280,3 @@ class TripEndCutter:
             flagged=Counter() if chunk is None else chunk.flagged,
             faults=() if chunk is None else chunk.faults,
         )
-
-
-def distance_m(lon_a_deg: float, lat_a_deg: float, lon_b_deg: float, lat_b_deg: float) -> float:
-    """Return the great-circle distance of two positions [m] (haversine)."""
-    lat_a, lat_b = radians(lat_a_deg), radians(lat_b_deg)
-    half_lat = sin((lat_b - lat_a) / 2)
-    half_lon = sin(radians(lon_b_deg - lon_a_deg) / 2)
-    return (
-        2
-        * EARTH_RADIUS_M
-        * asin(min(1.0, sqrt(half_lat**2 + cos(lat_a) * cos(lat_b) * half_lon**2)))
-    )

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from clearway_core.city import City
-from clearway_core.geo import centre_of, distance_m
+from clearway_core.distance import distance_m
+from clearway_core.geo import centre_of
 from clearway_serving.places import Places
 
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
