@@ -8,12 +8,12 @@ loads 10 MiB of `cryptography`: import it where somebody enrols, and nowhere els
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from clearway_core.errors import ClearwayError, MissingDependency, UsageError
+from clearway_core.whole_file import replace_whole
 from clearway_edge.settings.settings import GatewaySettings
 
 try:
@@ -235,16 +235,8 @@ def _fingerprint(key: ec.EllipticCurvePrivateKey) -> str:
 
 def _write(file: Path, content: bytes, *, mode: int) -> None:
     """Write a file whole or not at all: a power cut leaves no half key."""
-    new = file.with_name(file.name + ".new")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(file)
+        replace_whole(file, content, mode=mode)
     except OSError as error:
         message = f"{file} cannot be written ({error.strerror}): check the folder and its owner"
         raise EnrolmentFailed(message) from error

@@ -12,6 +12,7 @@ from doubles.edge_doubles import TurnableClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearway_core import whole_file
 from clearway_core.clock import to_ms
 from clearway_edge.agent import Agent
 from clearway_edge.clock.clock_state import ClockState
@@ -166,7 +167,7 @@ def test_full_disk_at_four_in_the_morning_stops_no_reading_and_splits_no_vehicle
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(privacy.os, "open", full)
+        patch.setattr(whole_file.os, "open", full)
         first, _ = names.mask(["f"], ["cab-1"], [at_ms])
         keys.destroy_expired()
         assert Pseudonymiser(keys, BANGKOK).mask(["f"], ["cab-1"], [at_ms])[0] == first
@@ -184,7 +185,7 @@ def test_key_that_the_disk_never_took_is_forgotten_with_its_epoch(tmp_path, monk
     def read_only(*_, **__):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(privacy.os, "open", read_only)
+    monkeypatch.setattr(whole_file.os, "open", read_only)
     first = keys.key("f", "2026-01-15")
     assert keys.key("f", "2026-01-15") == first
     clock.jump_to(local("2026-01-16T05:01"))
@@ -212,7 +213,7 @@ class PowerCut(BaseException):
     """Nothing in the product may catch it."""
 
 
-@pytest.mark.parametrize("step", ["replace", "_sync_folder"])
+@pytest.mark.parametrize("step", ["replace", "sync_folder"])
 def test_crash_between_making_and_using_a_key_leaves_one_that_works_or_none(
     tmp_path, monkeypatch, step
 ):
@@ -222,7 +223,7 @@ def test_crash_between_making_and_using_a_key_leaves_one_that_works_or_none(
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path if step == "replace" else privacy, step, cut)
+        patch.setattr(Path if step == "replace" else whole_file, step, cut)
         with pytest.raises(PowerCut):
             live(tmp_path, clock).key("f", "2026-01-15")
     again = live(tmp_path, clock)
@@ -244,7 +245,7 @@ def test_crash_while_keys_are_destroyed_is_finished_by_the_next_look(tmp_path, m
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr(privacy, "_sync_folder", cut)
+        patch.setattr(privacy, "sync_folder", cut)
         with pytest.raises(PowerCut):
             keys.destroy_expired()
     assert live(tmp_path, clock).destroy_expired() == 2

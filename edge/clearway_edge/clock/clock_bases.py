@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Mapping
 from pathlib import Path
+
+from clearway_core.whole_file import replace_whole
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ClockBases:
         self._bases = dict(list(self._bases.items())[-MAX_STARTS:])
         if self._file is not None:
             try:
-                _write(self._file, self._bases)
+                replace_whole(self._file, json.dumps(self._bases).encode())
             except OSError as error:
                 # In memory it serves until the next start; the next look tries again, silently.
                 if not self._failed:
@@ -78,18 +78,3 @@ def _read(file: Path) -> dict[str, int]:
         log.warning("clock_bases_unreadable", extra={"file": str(file), "error": "no object"})
         return {}
     return {start: base for start, base in found.items() if type(base) is int}
-
-
-def _write(file: Path, bases: Mapping[str, int]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="ascii") as stream:
-        json.dump(bases, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

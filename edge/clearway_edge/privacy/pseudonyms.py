@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from clearway_core.clock import Clock, SystemClock, from_ms, to_ms
 from clearway_core.contracts.wire import GPS_PING
+from clearway_core.whole_file import replace_whole, sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class KeyRing:
                 if half_made or self._is_over(found[1], made_at, now):
                     file.unlink()
                     # Else a power cut could bring it back.
-                    _sync_folder(file.parent)
+                    sync_folder(file.parent)
                     gone += not half_made
             except OSError as error:
                 log.error("pseudonym_key_not_destroyed", extra={"error": str(error)})  # noqa: TRY400
@@ -225,16 +225,7 @@ class KeyRing:
 
     def _write(self, file: Path, key: bytes, made_at: datetime) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.parent.mkdir(exist_ok=True, mode=0o700)
-        part = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(key.hex())
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.utime(part, (made_at.timestamp(), made_at.timestamp()))
-        part.replace(file)
-        _sync_folder(file.parent)
+        replace_whole(file, key.hex().encode(), modified_at_s=made_at.timestamp())
 
 
 class Pseudonymiser:
@@ -321,11 +312,3 @@ def _checked(file: Path, key: bytes) -> bytes:
         message = f"{file} holds {len(key)} bytes, expected {KEY_BYTES}"
         raise ValueError(message)
     return key
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
