@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve secrets test faults lint format check contracts lock clean
+.PHONY: help demo airflow serve secrets test faults lint format check docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -57,8 +57,9 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 
 check: lint test ## Everything that must pass before a change lands
 
-contracts: $(VENV)/.dev ## Write docs/contracts again from the contracts
+docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, licences
 	$(BIN)/python -m clearway_core.contracts.generate
+	$(BIN)/python docs/generate/licences.py
 
 lock: $(VENV)/.dev ## Write constraints.txt from what is installed here
 	$(BIN)/pip freeze --exclude-editable --exclude clearway | LC_ALL=C sort -f > constraints.txt
