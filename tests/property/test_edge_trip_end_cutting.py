@@ -17,7 +17,7 @@ from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import OutboxFull
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
-from clearway_edge.outbox.outbox import EXCHANGE_NOTE, Parcel, Stream
+from clearway_edge.outbox.outbox import Parcel, Stream
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.privacy.trip_end_cutting import TripEndCutting
 from clearway_edge.privacy.trip_ends import LONGEST_CUT_MS, SHORTEST_CUT_MS, TRIP_END, TripEndCutter
@@ -348,7 +348,7 @@ def test_full_disk_delays_the_cut_and_loses_nothing():
 def test_damaged_note_lets_every_car_begin_a_trip_and_stops_nothing(note, caplog):
     world = World([Drive(0, 0, 90, 12.0)])
     box = MemoryOutbox(clock=world.clock)
-    box.set_note(EXCHANGE_NOTE, note)
+    box.exchange([], note=note)
     run(world, box, TripEndCutting(box, world.clock, Shortest()))
     assert "trips_unreadable" in caplog.text
     assert set(world.sent) == world.expected()

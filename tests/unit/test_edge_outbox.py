@@ -14,7 +14,6 @@ from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
-    EXCHANGE_NOTE,
     Bounds,
     Parcel,
     Stream,
@@ -183,8 +182,7 @@ def test_next_seq_never_goes_back(make):
     box = make()
     box.put(parcel(next_seq=10))
     box.put(parcel(next_seq=4))
-    assert box.next_seq(STREAM) == 10
-    assert box.next_seq(Stream(contract="air_reading/1", boot=7, run=7)) == 0
+    assert [(page.seq_first, page.seq_next) for page in box.pages()] == [(0, 10)]
 
 
 AIR = Stream(contract="air_reading/1", boot=7, run=7)
@@ -240,7 +238,7 @@ def test_held_batches_are_not_sent_until_they_are_exchanged(make):
     assert done
     assert [batch.payload for batch in box.waiting(9)] == [b"taxi", b"cut"]
     assert [batch.payload for batch in box.held()] == [b"rest"]
-    assert box.note(EXCHANGE_NOTE) == b"half a trip"
+    assert box.note() == b"half a trip"
     account = box.account(STREAM)
     assert (account.read, account.spooled, account.dropped) == (20, 17, {"trip_end": 3})
     assert account.missing == 0
@@ -253,7 +251,7 @@ def test_exchange_of_a_batch_that_is_gone_changes_nothing(make):
     box.reject([second.id], EVICTED_SIZE)
     assert not box.exchange([first.id, second.id], dropped={STREAM: {"trip_end": 20}}, note=b"x")
     assert [batch.payload for batch in box.held()] == [b"one"]
-    assert box.note(EXCHANGE_NOTE) is None
+    assert box.note() is None
     assert box.account(STREAM).dropped == {EVICTED_SIZE: 10}
 
 
@@ -264,12 +262,3 @@ def test_exchange_that_forgets_records_is_refused(make):
         box.exchange([box.held()[0].id], dropped={STREAM: {"trip_end": 9}})
     assert [batch.payload for batch in box.held()] == [b"one"]
     assert box.account(STREAM).missing == 0
-
-
-def test_notes_are_kept_and_forgotten(make):
-    box = make()
-    box.set_note("trips", b"1")
-    box.set_note("trips", b"2")
-    assert box.note("trips") == b"2"
-    box.set_note("trips", None)
-    assert box.note("trips") is None

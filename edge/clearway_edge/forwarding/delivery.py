@@ -20,8 +20,14 @@ from clearway_core.stream.log import (
 from clearway_edge.clock.clock_state import UNKNOWN, ClockState
 from clearway_edge.forwarding.append_size import AppendSize
 from clearway_edge.forwarding.bandwidth import Bandwidth
-from clearway_edge.forwarding.merging import Planned, in_halves, merged, priority_of
-from clearway_edge.outbox.outbox import LOWEST_PRIORITY, MESSAGE_TOO_LARGE, Outbox, Waiting
+from clearway_edge.forwarding.merging import Planned, in_halves, merged
+from clearway_edge.outbox.outbox import (
+    LOWEST_PRIORITY,
+    MESSAGE_TOO_LARGE,
+    Outbox,
+    Waiting,
+    priority_of,
+)
 
 _BUDGET_POLL_S = 0.2
 _HEADER_BYTES = 1000

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import Batch, decode, encode
-from clearway_edge.outbox.outbox import LOWEST_PRIORITY, PRIORITIES, Waiting
+from clearway_edge.outbox.outbox import Waiting, priority_of
 
 MERGED_BYTES = 2_000_000
 """Batches are not merged beyond this: of one record each they shrink to a tenth. [B]"""
@@ -73,11 +73,6 @@ class Planned:
         for place, batch in enumerate(self.batches):
             (first if place < len(self.batches) // 2 else second).add(batch)
         return first, second
-
-
-def priority_of(contract: str) -> int:
-    """Return which lane a contract uses; 0 is sent first."""
-    return PRIORITIES.get(contract, LOWEST_PRIORITY)
 
 
 def planned(waiting: Iterable[Waiting], max_records: int) -> list[Planned]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from clearway_edge.outbox.ledger import Draft
-from clearway_edge.outbox.outbox import LOWEST_PRIORITY, PRIORITIES
+from clearway_edge.outbox.outbox import priority_of
 
 COUNTER_BITS = 48
 COUNTER_MASK = (1 << COUNTER_BITS) - 1
@@ -90,10 +90,6 @@ class BatchStore(Protocol):
         """Return rows that are held, oldest first."""
         ...
 
-    def oldest(self) -> Head | None:
-        """Return the row that was put first, or None."""
-        ...
-
     def oldest_ready(self) -> Head | None:
         """Return the row that was put first of those that are not held, or None."""
         ...
@@ -106,7 +102,7 @@ class BatchStore(Protocol):
         """Return what is kept under a name."""
         ...
 
-    def set_note(self, name: str, value: bytes | None) -> None:
+    def set_note(self, name: str, value: bytes) -> None:
         """Keep something under a name."""
         ...
 
@@ -117,9 +113,8 @@ def row_id(counter: int, contract: str, clock: str | None, *, held: bool) -> int
     The order in which rows are sent and given up is that of their numbers, so that no index has
     to be written for each of them.
     """
-    priority = PRIORITIES.get(contract, LOWEST_PRIORITY)
     lane = (_CLOCKED if clock is not None else 0) | (_HELD if held else 0)
-    return lane_start(priority, lane) | counter
+    return lane_start(priority_of(contract), lane) | counter
 
 
 def lane_start(priority: int, lane: int) -> int:
@@ -143,6 +138,6 @@ def counter_of(number: int) -> int:
     return number & COUNTER_MASK
 
 
-def priority_of(number: int) -> int:
+def priority_in(number: int) -> int:
     """Return the priority in a row's number."""
     return (number >> COUNTER_BITS) // N_LANES

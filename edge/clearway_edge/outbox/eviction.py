@@ -5,12 +5,7 @@ from __future__ import annotations
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox.batch_store import BatchStore, Head, counter_of
 from clearway_edge.outbox.ledger import Draft
-from clearway_edge.outbox.outbox import LOWEST_PRIORITY, PRIORITIES, Bounds, Parcel, WhenFull
-
-
-def priority_of_parcel(parcel: Parcel) -> int:
-    """Return when a parcel is sent; 0 first."""
-    return PRIORITIES.get(parcel.stream.contract, LOWEST_PRIORITY)
+from clearway_edge.outbox.outbox import LOWEST_PRIORITY, Bounds, Parcel, WhenFull, priority_of
 
 
 def to_give_up(
@@ -45,7 +40,7 @@ def to_give_up(
         return []
     victims = []
     if bounds.when_full is WhenFull.DROP_OLDEST and size <= bounds.max_bytes:
-        for priority in range(LOWEST_PRIORITY, priority_of_parcel(parcel) - 1, -1):
+        for priority in range(LOWEST_PRIORITY, priority_of(parcel.stream.contract) - 1, -1):
             for head in store.in_order(priority):
                 if over <= 0 or counter_of(head.id) >= before:
                     break

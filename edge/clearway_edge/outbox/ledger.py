@@ -168,10 +168,6 @@ class Ledger:
         """Return the streams that have pages."""
         return list({page.stream: None for page in self.pages.values()})
 
-    def is_over(self, page: Page) -> bool:
-        """Return whether nothing more is read for a page, and nothing of it waits."""
-        return self.current.get(page.stream) != page.id and page.spooled == 0
-
     def accounts(self) -> list[PageAccount]:
         """Return the pages that the books tell, oldest first."""
         return [
@@ -190,7 +186,7 @@ class Ledger:
         }
 
     def _account(self, page: Page) -> PageAccount:
-        closed = self.is_over(page)
+        closed = is_over(page, self.current)
         return PageAccount(
             id=page.id,
             revision=page.revision,
@@ -235,6 +231,20 @@ class Draft:
         """Return a page as it will be, or None."""
         return self.changed[number] if number in self.changed else self._ledger.pages.get(number)
 
+    def page(self, number: int) -> Page:
+        """Return a page that must be there.
+
+        Raises
+        ------
+        LookupError
+            If it is not.
+        """
+        page = self.find(number)
+        if page is None:
+            message = f"page {number} of a batch that waits is missing"
+            raise LookupError(message)
+        return page
+
     def set(self, page: Page, **changes: Any) -> Page:
         """Change a page; it will be told again."""
         return self.mark(page, revision=page.revision + 1, **changes)
@@ -267,9 +277,7 @@ class Draft:
 
     def fold(self, page: Page) -> None:
         """Add a page to the sum of those that are settled, and forget it."""
-        past = next((p for p in self.all() if p.stream == page.stream and p.number == PAST), None)
-        if past is None:
-            past = self._open(page.stream, page.opened, number=PAST)
+        past = self.past(page.stream, page.opened)
         total = past.account.plus(page.account)
         self.set(
             past,
@@ -331,6 +339,11 @@ class Draft:
         if number != PAST:
             self.current[stream] = page.id
         return page
+
+
+def is_over(page: Page, current: Mapping[Stream, int]) -> bool:
+    """Return whether nothing more is read for a page, and nothing of it waits."""
+    return current.get(page.stream) != page.id and page.spooled == 0
 
 
 def added(counts: Mapping[str, int], reason: str, more: int) -> Mapping[str, int]:

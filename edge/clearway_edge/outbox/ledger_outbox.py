@@ -13,13 +13,22 @@ from pathlib import Path
 from clearway_core.clock import Clock, SystemClock, to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox.batch_store import BatchStore, Head, Row, row_id
-from clearway_edge.outbox.eviction import priority_of_parcel, to_give_up
-from clearway_edge.outbox.ledger import Draft, Ledger, Opened, Page, Tag, added, believed, hour_of
+from clearway_edge.outbox.eviction import to_give_up
+from clearway_edge.outbox.ledger import (
+    Draft,
+    Ledger,
+    Opened,
+    Page,
+    Tag,
+    added,
+    believed,
+    hour_of,
+    is_over,
+)
 from clearway_edge.outbox.outbox import (
     DAMAGED,
     EVICTED_AGE,
     EVICTED_SIZE,
-    EXCHANGE_NOTE,
     LOWEST_PRIORITY,
     Account,
     Bounds,
@@ -27,11 +36,14 @@ from clearway_edge.outbox.outbox import (
     Parcel,
     Stream,
     Waiting,
+    priority_of,
     sum_of,
 )
-from clearway_edge.outbox.settling import drop_rest, leave, origin, page_of, strayed, tell_again
+from clearway_edge.outbox.settling import drop_rest, leave, origin, strayed, tell_again
 
 log = logging.getLogger(__name__)
+
+_EXCHANGE_NOTE = "exchange"
 
 
 class LedgerOutbox:
@@ -109,7 +121,7 @@ class LedgerOutbox:
             first = self._counter
             opened = self._now()
             from_devices: Counter[int] = Counter()
-            for parcel in sorted(parcels, key=priority_of_parcel):
+            for parcel in sorted(parcels, key=lambda each: priority_of(each.stream.contract)):
                 page = draft.page_for(parcel.stream, opened)
                 self._count(draft, page, parcel)
                 if parcel.payload:
@@ -118,7 +130,7 @@ class LedgerOutbox:
                 if parcel.from_devices:
                     from_devices[page.id] += parcel.n_read
             for number, n_records in from_devices.items():
-                page = page_of(draft, number)
+                page = draft.page(number)
                 draft.mark(page, most_at_once=max(page.most_at_once, n_records))
 
     def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
@@ -153,7 +165,7 @@ class LedgerOutbox:
             created = {head.page: head.created_at_ms for head in reversed(heads)}
             open_records = Counter[int]()
             for head in heads:
-                page = page_of(draft, head.page)
+                page = draft.page(head.page)
                 open_records[page.id] += head.n_records
                 draft.set(
                     page,
@@ -168,18 +180,13 @@ class LedgerOutbox:
                     self._add(draft, number, parcel, created[number])
             drop_rest(draft, open_records, dropped or {})
             if note is not None:
-                self._store.set_note(EXCHANGE_NOTE, note)
+                self._store.set_note(_EXCHANGE_NOTE, note)
         return True
 
-    def note(self, name: str) -> bytes | None:
-        """Return what is kept under a name, or None."""
+    def note(self) -> bytes | None:
+        """Return what the last exchange has noted, or None."""
         with self._guard():
-            return self._store.note(name)
-
-    def set_note(self, name: str, value: bytes | None) -> None:
-        """Keep a small thing under a name; None forgets it."""
-        with self._change():
-            self._store.set_note(name, value)
+            return self._store.note(_EXCHANGE_NOTE)
 
     def accept(self, ids: Sequence[int]) -> None:
         """Count batches as delivered and forget them.
@@ -210,7 +217,7 @@ class LedgerOutbox:
         """Forget a batch of which some records were dropped and the others delivered."""
         with self._change() as draft:
             for head in self._store.heads([batch]):
-                page = page_of(draft, head.page)
+                page = draft.page(head.page)
                 draft.mark(
                     page,
                     delivered=page.delivered - n_dropped,
@@ -257,11 +264,6 @@ class LedgerOutbox:
         """Return every stream that has books here."""
         with self._lock:
             return self._ledger.streams()
-
-    def next_seq(self, stream: Stream) -> int:
-        """Return the first number that a stream has not given yet."""
-        with self._lock:
-            return self._ledger.next_seqs.get(stream, 0)
 
     def forget(self, stream: Stream) -> None:
         """Close the books of a stream, told or not, if nothing of it waits any more."""
@@ -344,7 +346,7 @@ class LedgerOutbox:
         )
         self._counter += 1
         self._store.insert(row)
-        page = page_of(draft, number)
+        page = draft.page(number)
         draft.set(
             page,
             spooled=page.spooled + parcel.n_records,
@@ -356,13 +358,9 @@ class LedgerOutbox:
                 draft.mark(
                     about,
                     told_revision=revision,
-                    told_closed=self._is_over(draft, about),
+                    told_closed=is_over(about, draft.current),
                     told_in=row.id,
                 )
-
-    @staticmethod
-    def _is_over(draft: Draft, page: Page) -> bool:
-        return draft.current.get(page.stream) != page.id and page.spooled == 0
 
     def _make_room(self, draft: Draft, parcel: Parcel, before: int) -> None:
         victims = to_give_up(draft, self._store, parcel, bounds=self._bounds, before=before)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from clearway_core.clock import Clock
-from clearway_edge.outbox.batch_store import Head, Row, counter_of, is_held, priority_of
+from clearway_edge.outbox.batch_store import Head, Row, counter_of, is_held, priority_in
 from clearway_edge.outbox.ledger import Draft, Ledger, Tag, believed
 from clearway_edge.outbox.ledger_outbox import LedgerOutbox
 from clearway_edge.outbox.outbox import Bounds
@@ -71,7 +71,7 @@ class MemoryBatches:
 
     def in_order(self, priority: int) -> Iterator[Head]:
         """Return all rows of a priority, oldest first."""
-        mine = [row for row in self._rows.values() if priority_of(row.id) == priority]
+        mine = [row for row in self._rows.values() if priority_in(row.id) == priority]
         return (row.head for row in sorted(mine, key=_put_order))
 
     def ready(self, limit: int, skip_clock: str | None) -> list[Row]:
@@ -81,15 +81,11 @@ class MemoryBatches:
             for row in self._rows.values()
             if not is_held(row.id) and (row.clock is None or row.clock != skip_clock)
         ]
-        return sorted(found, key=lambda row: (priority_of(row.id), _put_order(row)))[:limit]
+        return sorted(found, key=lambda row: (priority_in(row.id), _put_order(row)))[:limit]
 
     def held(self) -> list[Row]:
         """Return rows that are held, oldest first."""
         return sorted((row for row in self._rows.values() if is_held(row.id)), key=_put_order)
-
-    def oldest(self) -> Head | None:
-        """Return the row that was put first, or None."""
-        return min(self._rows.values(), key=_put_order).head if self._rows else None
 
     def oldest_ready(self) -> Head | None:
         """Return the row that was put first of those that are not held, or None."""
@@ -104,12 +100,9 @@ class MemoryBatches:
         """Return what is kept under a name."""
         return self._notes.get(name)
 
-    def set_note(self, name: str, value: bytes | None) -> None:
+    def set_note(self, name: str, value: bytes) -> None:
         """Keep something under a name."""
-        if value is None:
-            self._notes.pop(name, None)
-        else:
-            self._notes[name] = value
+        self._notes[name] = value
 
 
 def _put_order(row: Row) -> int:

@@ -39,9 +39,6 @@ LOWEST_PRIORITY = 2
 """What is sent first and dropped last: without health and books nobody knows that something is
 wrong; an air sensor gives one reading a minute, a receiver sixty fixes."""
 
-EXCHANGE_NOTE = "exchange"
-"""Name of the note that an exchange keeps."""
-
 
 class WhenFull(StrEnum):
     """What happens when a new batch does not fit."""
@@ -224,6 +221,11 @@ class PageAccount:
     changed: bool
 
 
+def priority_of(contract: str) -> int:
+    """Return when records of a contract are sent; 0 first."""
+    return PRIORITIES.get(contract, LOWEST_PRIORITY)
+
+
 def sum_of(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     """Return counts by name, added up."""
     total = Counter(left)
@@ -314,7 +316,7 @@ class Outbox(Protocol):
         dropped
             Records that were in the batches and are in no parcel.
         note
-            Kept under `EXCHANGE_NOTE`.
+            Kept for `note`.
 
         Returns
         -------
@@ -323,12 +325,8 @@ class Outbox(Protocol):
         """
         ...
 
-    def note(self, name: str) -> bytes | None:
-        """Return what is kept under a name, or None."""
-        ...
-
-    def set_note(self, name: str, value: bytes | None) -> None:
-        """Keep a small thing under a name; None forgets it."""
+    def note(self) -> bytes | None:
+        """Return what the last exchange has noted, or None."""
         ...
 
     def accept(self, ids: Sequence[int]) -> None:
@@ -372,10 +370,6 @@ class Outbox(Protocol):
 
     def streams(self) -> Sequence[Stream]:
         """Return every stream that has books here."""
-        ...
-
-    def next_seq(self, stream: Stream) -> int:
-        """Return the first number that a stream has not given yet."""
         ...
 
     def forget(self, stream: Stream) -> None:

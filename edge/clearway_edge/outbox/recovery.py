@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from clearway_edge.outbox.batch_store import BatchStore, counter_of, is_held
 from clearway_edge.outbox.ledger import Draft, Page, added
-from clearway_edge.outbox.outbox import DAMAGED, LOWEST_PRIORITY, PRIORITIES
+from clearway_edge.outbox.outbox import DAMAGED, priority_of
 
 
 def reconciled(
@@ -61,9 +61,8 @@ def forget_left(
         copy = copies.get(number)
         if copy is None or copy.revision <= page.revision or copy.left_to <= page.left_to:
             continue
-        priority = PRIORITIES.get(page.stream.contract, LOWEST_PRIORITY)
         left = []
-        for head in store.in_order(priority):
+        for head in store.in_order(priority_of(page.stream.contract)):
             if counter_of(head.id) > copy.left_to:
                 break
             if head.page == number and not is_held(head.id):

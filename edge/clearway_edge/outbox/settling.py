@@ -11,25 +11,10 @@ from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import decode
 from clearway_edge.outbox.batch_store import BatchStore, Head, Row, counter_of, is_held
-from clearway_edge.outbox.ledger import Draft, Opened, Page, added
+from clearway_edge.outbox.ledger import Draft, Opened, added
 from clearway_edge.outbox.outbox import EVICTED_SIZE, Parcel, Stream
 
 log = logging.getLogger(__name__)
-
-
-def page_of(draft: Draft, number: int) -> Page:
-    """Return a page that must be there.
-
-    Raises
-    ------
-    LookupError
-        If it is not.
-    """
-    page = draft.find(number)
-    if page is None:
-        message = f"page {number} of a batch that waits is missing"
-        raise LookupError(message)
-    return page
 
 
 def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | None) -> None:
@@ -98,7 +83,7 @@ def origin(draft: Draft, parcel: Parcel, open_records: Mapping[int, int]) -> int
     """Return the page that the records of an exchanged parcel were counted on."""
     if parcel.page is not None:
         return parcel.page
-    mine = [n for n in open_records if page_of(draft, n).stream == parcel.stream]
+    mine = [n for n in open_records if draft.page(n).stream == parcel.stream]
     return max(mine, key=lambda number: open_records[number])
 
 
@@ -114,7 +99,7 @@ def drop_rest(
     """
     left = {stream: Counter(reasons) for stream, reasons in dropped.items()}
     for number, n_records in sorted(open_records.items()):
-        page = page_of(draft, number)
+        page = draft.page(number)
         for reason, count in sorted(left.get(page.stream, Counter()).items()):
             taken = min(count, open_records[number])
             open_records[number] -= taken

@@ -145,12 +145,6 @@ class SqliteBatches:
             for row in self._in_order(priority, None, held=True)
         ]
 
-    def oldest(self) -> Head | None:
-        """Return the row that was put first, or None."""
-        query = "select {} from batch where id between ? and ? order by id limit 1"
-        heads = [head for lane in _all_lanes() for head in self._heads(query, lane)]
-        return min(heads, key=lambda head: counter_of(head.id), default=None)
-
     def oldest_ready(self) -> Head | None:
         """Return the row that was put first of those that are not held, or None."""
         query = "select {} from batch where id between ? and ? order by id limit 1"
@@ -173,12 +167,9 @@ class SqliteBatches:
         row = self.db.execute("select value from note where name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def set_note(self, name: str, value: bytes | None) -> None:
+    def set_note(self, name: str, value: bytes) -> None:
         """Keep something under a name."""
-        if value is None:
-            self.db.execute("delete from note where name = ?", (name,))
-        else:
-            self.db.execute("insert or replace into note values (?, ?)", (name, value))
+        self.db.execute("insert or replace into note values (?, ?)", (name, value))
 
     def _in_order(self, priority: int, skip_clock: str | None, *, held: bool) -> Iterator[Row]:
         plain, clocked = lanes(held=held)

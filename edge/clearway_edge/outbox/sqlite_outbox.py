@@ -190,7 +190,7 @@ class SqliteOutbox(LedgerOutbox):
     def _write_off_vanished(self) -> None:
         """Count what ought to wait where nothing lies any more."""
         with self._lock, suppress(OutboxFull), self._change() as draft:
-            if self._store.oldest() is None:
+            if self._store.last_counter() == 0:
                 for page in draft.all():
                     draft.keep(replace(page, aside=page.spooled, spooled_bytes=0))
                 log.error("outbox_batches_vanished", extra={"n_records": write_off(draft)})

@@ -23,7 +23,7 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.errors import ContractViolation, OutboxFull
 from clearway_core.stream.batch import Batch, decode, encode
-from clearway_edge.outbox.outbox import DAMAGED, EXCHANGE_NOTE, Outbox, Parcel, Stream, Waiting
+from clearway_edge.outbox.outbox import DAMAGED, Outbox, Parcel, Stream, Waiting
 from clearway_edge.privacy.trip_ends import GAP_MS, TRIP_END, Fix, Trips
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class TripEndCutting:
 
     def _restore(self) -> None:
         """Begin at the last exchange: what the outbox holds now has come after it."""
-        note = self._outbox.note(EXCHANGE_NOTE)
+        note = self._outbox.note()
         try:
             self._trips.restore([] if note is None else _unpacked(note))
         except (cramjam.DecompressionError, ValueError, TypeError):
