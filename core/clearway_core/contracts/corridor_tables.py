@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import count, instant, number, text
-from clearway_core.contracts.field import Contract, DataType, Field, Rule
+from clearway_core.contracts.columns import choice, count, day, number, share, text, whole
+from clearway_core.contracts.field import Contract, Rule
 from clearway_core.contracts.period_tables import PERIODS
-from clearway_core.contracts.window_columns import DISTINCT, SQUARES
+from clearway_core.contracts.window_columns import (
+    DISTINCT,
+    PROVIDERS_RULE,
+    SQUARES,
+    TOP_VEHICLE_MS,
+    VEHICLE,
+    WINDOW_TIME,
+)
 
 CORRIDOR_STATUSES = ("observed", "not enough")
 
@@ -16,21 +23,7 @@ _CORRIDOR = (
     text("corridor", "Name of the corridor in the city pack."),
     text("direction", "Which way along it: the pack's word, else a compass word such as 'east'."),
 )
-_SEGMENT = Field(
-    name="segment",
-    dtype=DataType.INT32,
-    minimum=0,
-    description="Number of the segment, from 0 at the line's start.",
-)
-_TIME = (
-    Field(name="window_date", dtype=DataType.DATE, description="UTC day of window_start."),
-    instant("window_start", "Start of the window [start, end)."),
-    Field(
-        name="vehicle_class",
-        dtype=DataType.STRING,
-        description="Kind of vehicle; 'all' for all of them together.",
-    ),
-)
+_SEGMENT = whole("segment", "Number of the segment, from 0 at the line's start.", minimum=0)
 _SUMS = (
     count("distance_mm", "Distance driven along the line within the segment.", unit="mm"),
     count("duration_ms", "Time that distance took, parked time left out.", unit="ms"),
@@ -47,10 +40,8 @@ VEHICLE_CORRIDOR_TRAVEL = Contract(
     fields=(
         *_CORRIDOR,
         _SEGMENT,
-        *_TIME,
-        text("provider", "Who operates the vehicle."),
-        text("vehicle", "Pseudonym."),
-        text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
+        *WINDOW_TIME,
+        *VEHICLE,
         *_SUMS,
     ),
     key=(*_SEGMENT_KEY, "provider", "vehicle"),
@@ -66,11 +57,11 @@ CORRIDOR_TRAVEL = Contract(
     fields=(
         *_CORRIDOR,
         _SEGMENT,
-        *_TIME,
+        *WINDOW_TIME,
         count("segment_length_mm", "Length of the segment.", unit="mm"),
         *_SUMS,
         *DISTINCT,
-        count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
+        TOP_VEHICLE_MS,
         *SQUARES,
     ),
     key=_SEGMENT_KEY,
@@ -84,41 +75,30 @@ CORRIDOR_TIMES = Contract(
     "period of each local day: from a sample of vehicles, with interval.",
     fields=(
         *_CORRIDOR,
-        Field(
-            name="period",
-            dtype=DataType.STRING,
-            allowed=(WINDOW, *PERIODS),
-            description="Part of the local day as in period_travel; 'window' for windows of 15 "
-            "and 60 minutes.",
+        choice(
+            "period",
+            (WINDOW, *PERIODS),
+            "Part of the local day as in period_travel; 'window' for windows of 15 and 60 minutes.",
         ),
-        Field(
-            name="window_minutes",
-            dtype=DataType.INT32,
+        whole(
+            "window_minutes",
+            "Length of the window, or of the period.",
             unit="min",
             minimum=15,
             maximum=1500,
-            description="Length of the window, or of the period.",
         ),
-        Field(
-            name="local_date",
-            dtype=DataType.DATE,
-            description="Day of window_start by the city's clock.",
-        ),
-        *_TIME,
+        day("local_date", "Day of window_start by the city's clock."),
+        *WINDOW_TIME,
         number("length_m", "m", "Length of the corridor.", minimum=0),
-        Field(
-            name="status",
-            dtype=DataType.STRING,
-            allowed=CORRIDOR_STATUSES,
-            description="Whether at least 80 % of the length was observed; else 'not enough'.",
+        choice(
+            "status",
+            CORRIDOR_STATUSES,
+            "Whether at least 80 % of the length was observed; else 'not enough'.",
         ),
-        number(
+        share(
             "observed_length_share",
-            "1",
             "Share of the length on segments that were observed; the rest is filled in at their "
             "mean pace.",
-            minimum=0,
-            maximum=1,
         ),
         number(
             "travel_time_min",
@@ -146,13 +126,7 @@ CORRIDOR_TIMES = Contract(
         ),
         *DISTINCT,
         count("n_legs", "Pairs of fixes that contributed."),
-        number(
-            "top_vehicle_share",
-            "1",
-            "Largest share of one vehicle in the time driven.",
-            minimum=0,
-            maximum=1,
-        ),
+        share("top_vehicle_share", "Largest share of one vehicle in the time driven."),
     ),
     key=("corridor", "direction", "period", "window_minutes", "window_start", "vehicle_class"),
     partition_by=("window_date",),
@@ -169,12 +143,7 @@ CORRIDOR_TIMES = Contract(
             right="interval_high_min",
             description="The interval holds the time.",
         ),
-        Rule(
-            name="providers_up_to_vehicles",
-            left="n_providers",
-            right="n_vehicles",
-            description="Every provider has at least one vehicle.",
-        ),
+        PROVIDERS_RULE,
     ),
     published=True,
 )

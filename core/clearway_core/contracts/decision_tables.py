@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import count, instant, text
-from clearway_core.contracts.field import Contract, DataType, Field
+from clearway_core.contracts.columns import choice, count, flag, instant, text, whole
+from clearway_core.contracts.field import Contract
 
 CHARGE_PROPOSALS = Contract(
     name="charge_proposals",
@@ -13,19 +13,9 @@ CHARGE_PROPOSALS = Contract(
         text("proposal_id", "SHA-256 of body_json, first 16 hex digits."),
         text("zone_name", "Zone."),
         text("zone_geojson", "Its geometry."),
-        Field(
-            name="verdict",
-            dtype=DataType.STRING,
-            allowed=("propose", "hold"),
-            description="Propose, or hold: not enough evidence.",
-        ),
+        choice("verdict", ("propose", "hold"), "Propose, or hold: not enough evidence."),
         text("currency", "ISO 4217 code.", nullable=True),
-        Field(
-            name="price_year",
-            dtype=DataType.INT32,
-            nullable=True,
-            description="Year of the prices.",
-        ),
+        whole("price_year", "Year of the prices.", nullable=True),
         text("body_json", "The whole proposal: prices, predictions, intervals, evidence, missing."),
         text("manifest_json", "Table versions, parameter files, code version that made it."),
         instant("created_at", "When it was made."),
@@ -39,11 +29,10 @@ CHARGE_DECISIONS = Contract(
     description="Audit record: what a person decided on a proposal, and what was published.",
     fields=(
         text("proposal_id", "Proposal."),
-        Field(
-            name="decision",
-            dtype=DataType.STRING,
-            allowed=("approved", "rejected", "published", "refused_at_publication"),
-            description="What happened.",
+        choice(
+            "decision",
+            ("approved", "rejected", "published", "refused_at_publication"),
+            "What happened.",
         ),
         text("decided_by", "Person, as the approval system knows them."),
         instant("decided_at", "When."),
@@ -60,7 +49,7 @@ QUALITY_CHECKS = Contract(
     fields=(
         text("table_name", "Table."),
         count("table_version", "Delta version that was checked."),
-        Field(name="passed", dtype=DataType.BOOL, description="Whether it may be published."),
+        flag("passed", "Whether it may be published."),
         count("n_rows", "Rows that were checked."),
         count("n_expectations", "Expectations."),
         count("n_failed", "Failed expectations."),

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import count, instant, number, text
+from clearway_core.contracts.columns import (
+    LAT_DEG,
+    LON_DEG,
+    choice,
+    count,
+    day,
+    flag,
+    instant,
+    number,
+    share,
+    text,
+)
 from clearway_core.contracts.field import Contract, DataType, Field, Rule
 from clearway_core.contracts.raw_tables import OBSERVED_DATE
 from clearway_core.contracts.window_columns import (
     DISTINCT,
+    INTERVAL_RULES,
+    PROVIDERS_RULE,
     SQUARES,
+    TOP_VEHICLE_MS,
     TRAVEL_SUMS,
+    VEHICLE,
     WINDOW,
     WINDOW_KEY,
     WINDOW_PARTITION,
@@ -25,11 +40,10 @@ CLEANING_COUNTS = Contract(
     "rule, and what their pairs were. Kept when raw GPS is deleted.",
     fields=(
         OBSERVED_DATE,
-        Field(
-            name="subject",
-            dtype=DataType.STRING,
-            allowed=("fixes", "left_out", "pairs", "provider", "near_road", "far_from_road"),
-            description="What is counted: fixes (read, sorted, kept), fixes left out by rule, "
+        choice(
+            "subject",
+            ("fixes", "left_out", "pairs", "provider", "near_road", "far_from_road"),
+            "What is counted: fixes (read, sorted, kept), fixes left out by rule, "
             "pairs of fixes by kind, fixes read by provider, or of a sample of the fixes kept "
             "those near and far from roads, by provider.",
         ),
@@ -45,18 +59,14 @@ VEHICLE_TRAVEL = Contract(
     description="What each vehicle drove in each cell and window. Internal: deleted with raw GPS.",
     fields=(
         *WINDOW,
-        text("provider", "Who operates the vehicle."),
-        text("vehicle", "Pseudonym."),
-        text("pseudonym_epoch", "Epoch of the pseudonym; empty where it is not known."),
+        *VEHICLE,
         *TRAVEL_SUMS,
         *(
-            Field(
-                name=f"n_pings_r{resolution}",
-                dtype=DataType.INT64,
-                minimum=0,
-                nullable=True,
-                description="Of n_pings, those that also lie within the outline of the cell's "
+            count(
+                f"n_pings_r{resolution}",
+                "Of n_pings, those that also lie within the outline of the cell's "
                 f"parent at resolution {resolution}; null is all.",
+                nullable=True,
             )
             for resolution in (7, 8, 9)
         ),
@@ -75,7 +85,7 @@ CELL_TRAVEL = Contract(
         *WINDOW,
         *TRAVEL_SUMS,
         *DISTINCT,
-        count("top_vehicle_ms", "Largest duration_ms of one vehicle.", unit="ms"),
+        TOP_VEHICLE_MS,
         *SQUARES,
     ),
     key=WINDOW_KEY,
@@ -98,18 +108,16 @@ _SPEED = (
     *DISTINCT,
     count("n_pings", "Fixes inside the cell and window."),
     count("n_legs", "Pairs of fixes that contributed."),
-    Field(
-        name="quality",
-        dtype=DataType.STRING,
-        allowed=QUALITY_CLASSES,
-        description="A at least 15 vehicles and variation up to 10 %, B at least 5 and 20 %, "
+    choice(
+        "quality",
+        QUALITY_CLASSES,
+        "A at least 15 vehicles and variation up to 10 %, B at least 5 and 20 %, "
         "C less, X not usable.",
     ),
-    Field(
-        name="source_class",
-        dtype=DataType.STRING,
-        allowed=SOURCE_CLASSES,
-        description="Whether the value was observed here and now, modelled, or there is none.",
+    choice(
+        "source_class",
+        SOURCE_CLASSES,
+        "Whether the value was observed here and now, modelled, or there is none.",
     ),
     number(
         "blended_kmh",
@@ -122,20 +130,13 @@ _SPEED = (
     ),
     number("blended_low_kmh", "km/h", "Lower end of its 90 % interval.", minimum=0, nullable=True),
     number("blended_high_kmh", "km/h", "Upper end of its 90 % interval.", minimum=0, nullable=True),
-    number(
+    share(
         "shrink_weight",
-        "1",
         "Weight of own evidence in blended_kmh; 1 is nothing borrowed.",
-        minimum=0,
-        maximum=1,
         nullable=True,
     ),
-    Field(
-        name="prior_source",
-        dtype=DataType.STRING,
-        allowed=PRIOR_SOURCES,
-        nullable=True,
-        description="What most of the borrowed part rests on.",
+    choice(
+        "prior_source", PRIOR_SOURCES, "What most of the borrowed part rests on.", nullable=True
     ),
 )
 _SPEED_RULES = (
@@ -151,24 +152,8 @@ _SPEED_RULES = (
         right="blended_high_kmh",
         description="The interval holds the blended speed.",
     ),
-    Rule(
-        name="interval_below_mean",
-        left="interval_low_kmh",
-        right="space_mean_kmh",
-        description="The interval holds the mean.",
-    ),
-    Rule(
-        name="mean_below_interval",
-        left="space_mean_kmh",
-        right="interval_high_kmh",
-        description="The interval holds the mean.",
-    ),
-    Rule(
-        name="providers_up_to_vehicles",
-        left="n_providers",
-        right="n_vehicles",
-        description="Every provider has at least one vehicle.",
-    ),
+    *INTERVAL_RULES,
+    PROVIDERS_RULE,
 )
 
 CELL_SPEED = Contract(
@@ -219,12 +204,9 @@ CONGESTION = Contract(
             minimum=1,
             nullable=True,
         ),
-        number(
+        share(
             "congestion_index",
-            "1",
             "Share of speed lost: 1 - observed over free-flow speed.",
-            minimum=0,
-            maximum=1,
             nullable=True,
         ),
         number("delay_s_per_km", "s/km", "Time lost per kilometre.", minimum=0, nullable=True),
@@ -243,21 +225,13 @@ AIR_HOURLY = Contract(
         text("sensor", "Sensor."),
         text("sensor_model", "Model."),
         instant("hour_start", "Start of the hour."),
-        Field(name="hour_date", dtype=DataType.DATE, description="UTC day of hour_start."),
+        day("hour_date", "UTC day of hour_start."),
         Field(name="h3_cell", dtype=DataType.UINT64, description="H3 cell, resolution 9."),
-        number("lon_deg", "°", "Longitude, WGS84.", minimum=-180, maximum=180),
-        number("lat_deg", "°", "Latitude, WGS84.", minimum=-90, maximum=90),
-        Field(
-            name="pollutant",
-            dtype=DataType.STRING,
-            allowed=("pm2_5", "pm10", "no2", "o3", "co"),
-            description="Pollutant.",
-        ),
-        Field(
-            name="unit",
-            dtype=DataType.STRING,
-            allowed=("µg/m³", "ppb", "ppm"),
-            description="Unit of both means and of the standard deviation.",
+        LON_DEG,
+        LAT_DEG,
+        choice("pollutant", ("pm2_5", "pm10", "no2", "o3", "co"), "Pollutant."),
+        choice(
+            "unit", ("µg/m³", "ppb", "ppm"), "Unit of both means and of the standard deviation."
         ),
         number("raw_hourly_mean", "see unit", "Mean of valid raw readings.", nullable=True),
         number("calibrated_hourly_mean", "see unit", "After the named calibration.", nullable=True),
@@ -274,11 +248,7 @@ AIR_HOURLY = Contract(
             minimum=0,
             maximum=100,
         ),
-        Field(
-            name="complete",
-            dtype=DataType.BOOL,
-            description="Whether at least 75 % of the hour is there.",
-        ),
+        flag("complete", "Whether at least 75 % of the hour is there."),
     ),
     key=("sensor", "pollutant", "hour_start"),
     partition_by=("hour_date",),
@@ -292,12 +262,7 @@ CELL_EMISSIONS = Contract(
     fields=(
         *WINDOW[:-1],
         text("emission_class", "Row of the factor file, such as car_diesel_euro_5; or 'fleet'."),
-        Field(
-            name="pollutant",
-            dtype=DataType.STRING,
-            allowed=("nox", "pm2_5", "co2"),
-            description="Pollutant.",
-        ),
+        choice("pollutant", ("nox", "pm2_5", "co2"), "Pollutant."),
         number("space_mean_kmh", "km/h", "Speed that the factor was taken at.", minimum=0),
         number("emission_gkm", "g/km", "Emission of one vehicle per kilometre.", minimum=0),
         number("interval_low_gkm", "g/km", "Lower end of the 90 % interval.", minimum=0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clearway_core.contracts.columns import count, instant, text
+from clearway_core.contracts.columns import LAT_DEG, LON_DEG, choice, count, flag, instant, text
 from clearway_core.contracts.field import Contract, DataType, Field
 
 _GATEWAY = text("gateway", "Name of the gateway: one device.")
@@ -65,18 +65,13 @@ BOOKS = Contract(
             "n_unclean_at_most",
             "Serial readings that those stops can have cost, at most; no part of n_read.",
         ),
-        Field(
-            name="state",
-            dtype=DataType.STRING,
-            allowed=("closed", "open", "difference", "written_off"),
-            description="Whether nothing is missing (closed), something waits or is on its way "
+        choice(
+            "state",
+            ("closed", "open", "difference", "written_off"),
+            "Whether nothing is missing (closed), something waits or is on its way "
             "(open), something is missing (difference), or a person settled it (written_off).",
         ),
-        Field(
-            name="told_closed",
-            dtype=DataType.BOOL,
-            description="Whether the gateway said that the hour is over and nothing waits.",
-        ),
+        flag("told_closed", "Whether the gateway said that the hour is over and nothing waits."),
         count("n_told_spooled", "Records that waited, by the gateway's latest word."),
         count("n_told_dropped", "Records given up, by the gateway's latest word."),
         text("received_json", "JSON list of the numbers that have arrived: [first, last], …."),
@@ -115,28 +110,13 @@ GATEWAY_SITES = Contract(
     fields=(
         text("site", "Site: a place at the street, independent of the device there."),
         text("site_name", "Its name for people."),
-        Field(
-            name="lon_deg",
-            dtype=DataType.FLOAT64,
-            unit="°",
-            minimum=-180,
-            maximum=180,
-            description="Longitude, WGS84.",
-        ),
-        Field(
-            name="lat_deg",
-            dtype=DataType.FLOAT64,
-            unit="°",
-            minimum=-90,
-            maximum=90,
-            description="Latitude, WGS84.",
-        ),
+        LON_DEG,
+        LAT_DEG,
         replace(_GATEWAY, nullable=True),
-        Field(
-            name="state",
-            dtype=DataType.STRING,
-            allowed=("planned", "active", "maintenance", "decommissioned"),
-            description="State from then on; alarms are sent about active sites only.",
+        choice(
+            "state",
+            ("planned", "active", "maintenance", "decommissioned"),
+            "State from then on; alarms are sent about active sites only.",
         ),
         instant("valid_from_at", "From when on."),
         _WHY,
@@ -153,17 +133,11 @@ GATEWAY_ALARMS = Contract(
     fields=(
         count("number", "Order in which rows were written; those of one commit have the same."),
         text("alarm_id", "Identity of the alarm; its all-clear has the same."),
-        Field(
-            name="kind",
-            dtype=DataType.STRING,
-            allowed=("alarm", "all_clear", "digest"),
-            description="What is said.",
-        ),
-        Field(
-            name="step",
-            dtype=DataType.STRING,
-            allowed=("decided", "sent", "failed", "narrowed"),
-            description="One of decided (written before anything is sent, and again when somebody "
+        choice("kind", ("alarm", "all_clear", "digest"), "What is said."),
+        choice(
+            "step",
+            ("decided", "sent", "failed", "narrowed"),
+            "One of decided (written before anything is sent, and again when somebody "
             "takes up what was left unsent), sent, failed, and narrowed (the alarm is now about "
             "fewer places; nobody is told).",
         ),

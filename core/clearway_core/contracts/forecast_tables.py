@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import instant, number, text
+from clearway_core.contracts.columns import instant, number, share, text, whole
 from clearway_core.contracts.field import Contract, DataType, Field, Rule
 from clearway_core.contracts.window_columns import (
     DISTINCT,
+    PROVIDERS_RULE,
     WINDOW,
     WINDOW_KEY,
     WINDOW_PARTITION,
@@ -20,13 +21,12 @@ FORECASTS = Contract(
     "window_start is that of the window that is forecast.",
     fields=(
         *WINDOW,
-        Field(
-            name="horizon_minutes",
-            dtype=DataType.INT32,
+        whole(
+            "horizon_minutes",
+            "From the start of the newest observed window to window_start.",
             unit="min",
             minimum=HORIZONS_MINUTES[0],
             maximum=HORIZONS_MINUTES[-1],
-            description="From the start of the newest observed window to window_start.",
         ),
         instant(
             "issued_at",
@@ -56,13 +56,7 @@ FORECASTS = Contract(
         ),
         text("model_id", "Model with its card in the data folder's models/forecast."),
         *DISTINCT,
-        number(
-            "top_vehicle_share",
-            "1",
-            "Largest share of the evidence's time that one vehicle has.",
-            minimum=0,
-            maximum=1,
-        ),
+        share("top_vehicle_share", "Largest share of the evidence's time that one vehicle has."),
     ),
     key=(*WINDOW_KEY, "horizon_minutes"),
     partition_by=WINDOW_PARTITION,
@@ -85,12 +79,7 @@ FORECASTS = Contract(
             right="issued_at",
             description="A forecast rests on what was observed before it was issued.",
         ),
-        Rule(
-            name="providers_up_to_vehicles",
-            left="n_providers",
-            right="n_vehicles",
-            description="Every provider has at least one vehicle.",
-        ),
+        PROVIDERS_RULE,
     ),
     published=True,
 )

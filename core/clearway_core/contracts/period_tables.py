@@ -7,9 +7,20 @@ days ``overnight`` (0-6 h and 20-24 h of the same calendar day).
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import count, instant, number, text
+from clearway_core.contracts.columns import (
+    choice,
+    count,
+    day,
+    flag,
+    instant,
+    number,
+    share,
+    text,
+    whole,
+)
 from clearway_core.contracts.derived_tables import CELL_TRAVEL, CONGESTION
-from clearway_core.contracts.field import Contract, DataType, Field, Rule
+from clearway_core.contracts.field import Contract, DataType, Field
+from clearway_core.contracts.window_columns import INTERVAL_RULES, PROVIDERS_RULE
 
 PERIODS = ("morning_peak", "midday", "evening_peak", "daytime", "overnight")
 DAY_TYPES = (
@@ -42,30 +53,25 @@ _SUMS = tuple(
     if field.name not in (*CELL_TRAVEL.key, *_WINDOW_COLUMNS, "n_vehicles", "n_providers")
 )
 _TIME_ZONE = text("time_zone", "IANA name of the clock by which days and hours are local.")
-_LOCAL_DATE = Field(name="local_date", dtype=DataType.DATE, description="Day of the local clock.")
-_PERIOD = Field(
-    name="period",
-    dtype=DataType.STRING,
-    allowed=PERIODS,
-    description="Part of the day: morning_peak 6-10 h, midday 10-16 h, evening_peak 16-20 h, "
+_LOCAL_DATE = day("local_date", "Day of the local clock.")
+_PERIOD = choice(
+    "period",
+    PERIODS,
+    "Part of the day: morning_peak 6-10 h, midday 10-16 h, evening_peak 16-20 h, "
     "daytime 6-20 h of days off, overnight 0-6 h and 20-24 h.",
 )
-_DAY_GROUP = Field(
-    name="day_group",
-    dtype=DataType.STRING,
-    allowed=DAY_GROUPS,
-    description="Which days: workdays, weekly days of rest, public holidays, or all.",
+_DAY_GROUP = choice(
+    "day_group", DAY_GROUPS, "Which days: workdays, weekly days of rest, public holidays, or all."
 )
 _DAY_TAGS = text(
     "day_tags",
     "What else the day was, separated by '; ': 'holiday: name', 'school_break', 'event: name'.",
     nullable=True,
 )
-_EVIDENCE = Field(
-    name="evidence",
-    dtype=DataType.STRING,
-    allowed=EVIDENCE,
-    description="Whether there is enough evidence for percentiles and ranks, or what there is too "
+_EVIDENCE = choice(
+    "evidence",
+    EVIDENCE,
+    "Whether there is enough evidence for percentiles and ranks, or what there is too "
     "little of; then they are missing.",
 )
 _SPAN = (
@@ -76,12 +82,8 @@ _SPAN = (
         description="Calendar month such as 2008-05, or 'newest': the look-back up to the newest "
         "day.",
     ),
-    Field(name="span_first_date", dtype=DataType.DATE, description="First local day of the span."),
-    Field(
-        name="span_last_date",
-        dtype=DataType.DATE,
-        description="Last local day of the span, itself included.",
-    ),
+    day("span_first_date", "First local day of the span."),
+    day("span_last_date", "Last local day of the span, itself included."),
 )
 _DISTINCT = (
     count(
@@ -91,33 +93,10 @@ _DISTINCT = (
     ),
     count("n_providers", "Distinct providers of the day with most."),
 )
-_TOP_SHARE = number(
+_TOP_SHARE = share(
     "top_vehicle_share",
-    "1",
     "Largest share of the time that one vehicle can have, as if the largest of each day were the "
     "same.",
-    minimum=0,
-    maximum=1,
-)
-_INTERVAL_RULES = (
-    Rule(
-        name="interval_below_mean",
-        left="interval_low_kmh",
-        right="space_mean_kmh",
-        description="The interval holds the mean.",
-    ),
-    Rule(
-        name="mean_below_interval",
-        left="space_mean_kmh",
-        right="interval_high_kmh",
-        description="The interval holds the mean.",
-    ),
-)
-_PROVIDERS_RULE = Rule(
-    name="providers_up_to_vehicles",
-    left="n_providers",
-    right="n_vehicles",
-    description="Every provider has at least one vehicle.",
 )
 
 
@@ -157,12 +136,7 @@ PERIOD_TRAVEL = Contract(
         _PERIOD,
         *_CELL,
         _TIME_ZONE,
-        Field(
-            name="day_type",
-            dtype=DataType.STRING,
-            allowed=DAY_TYPES,
-            description="Workday, holiday, or the weekly day of rest by its name.",
-        ),
+        choice("day_type", DAY_TYPES, "Workday, holiday, or the weekly day of rest by its name."),
         _DAY_TAGS,
         *_SUMS,
         CELL_TRAVEL.field("n_vehicles"),
@@ -248,17 +222,16 @@ RELIABILITY = Contract(
             minimum=1,
             nullable=True,
         ),
-        Field(
-            name="reliable",
-            dtype=DataType.BOOL,
-            nullable=True,
-            description="Whether lottr is below 1.50 in the three workday periods and on weekend "
+        flag(
+            "reliable",
+            "Whether lottr is below 1.50 in the three workday periods and on weekend "
             "days; missing unless that can be said.",
+            nullable=True,
         ),
     ),
     key=("resolution", "span", "period", "day_group", "h3_cell", "vehicle_class"),
     partition_by=("resolution", "span"),
-    rules=(*_INTERVAL_RULES, _PROVIDERS_RULE),
+    rules=(*INTERVAL_RULES, PROVIDERS_RULE),
     published=True,
 )
 
@@ -271,61 +244,32 @@ BOTTLENECKS = Contract(
         *_SPAN,
         _DAY_GROUP,
         *_CELL,
-        Field(
-            name="start_minute",
-            dtype=DataType.INT32,
-            unit="min",
-            minimum=0,
-            maximum=1439,
-            description="Usual start after local midnight.",
+        whole(
+            "start_minute", "Usual start after local midnight.", unit="min", minimum=0, maximum=1439
         ),
-        Field(
-            name="duration_minutes",
-            dtype=DataType.INT32,
-            unit="min",
-            minimum=15,
-            maximum=1440,
-            description="Usual duration.",
-        ),
+        whole("duration_minutes", "Usual duration.", unit="min", minimum=15, maximum=1440),
         _PERIOD,
         _TIME_ZONE,
         _EVIDENCE,
-        Field(
-            name="rank",
-            dtype=DataType.INT32,
+        whole(
+            "rank",
+            "Place by extra time, 1 has most; within resolution, span, day group and class.",
             minimum=1,
             nullable=True,
-            description="Place by extra time, 1 has most; within resolution, span, day group and "
-            "class.",
         ),
         count("n_days", "Comparable days on which the time of day was observed."),
         count("n_windows", "Windows of 15 minutes with at least two vehicles behind the row."),
         *_DISTINCT,
         _TOP_SHARE,
-        number(
-            "congested_share",
-            "1",
-            "Share of the observed windows that were congested.",
-            minimum=0,
-            maximum=1,
-            nullable=True,
+        share(
+            "congested_share", "Share of the observed windows that were congested.", nullable=True
         ),
-        number(
+        share(
             "congested_share_low",
-            "1",
             "Lower end of its 90 % interval; days are the sample.",
-            minimum=0,
-            maximum=1,
             nullable=True,
         ),
-        number(
-            "congested_share_high",
-            "1",
-            "Upper end of its 90 % interval.",
-            minimum=0,
-            maximum=1,
-            nullable=True,
-        ),
+        share("congested_share_high", "Upper end of its 90 % interval.", nullable=True),
         _optional(CONGESTION.field("space_mean_kmh"), "Space-mean speed at that time of day."),
         _optional(CONGESTION.field("free_flow_kmh")),
         *_INDICES,
@@ -339,7 +283,7 @@ BOTTLENECKS = Contract(
     ),
     key=("resolution", "span", "day_group", "h3_cell", "vehicle_class", "start_minute"),
     partition_by=("resolution", "span"),
-    rules=(_PROVIDERS_RULE,),
+    rules=(PROVIDERS_RULE,),
     published=True,
 )
 
@@ -357,11 +301,10 @@ ANOMALIES = Contract(
         _DAY_GROUP,
         _TIME_ZONE,
         _DAY_TAGS,
-        Field(
-            name="rank",
-            dtype=DataType.INT32,
+        whole(
+            "rank",
+            "Place by extra time, 1 has most; within resolution, local day and class.",
             minimum=1,
-            description="Place by extra time, 1 has most; within resolution, local day and class.",
         ),
         number("space_mean_kmh", "km/h", "Observed speed.", minimum=0, maximum=160),
         number("usual_kmh", "km/h", "Median of the comparable windows.", minimum=0, maximum=160),
@@ -384,16 +327,10 @@ ANOMALIES = Contract(
         count("n_usual_windows", "Comparable windows of them."),
         count("n_vehicles", "Distinct vehicles in the window."),
         count("n_providers", "Distinct providers in the window."),
-        number(
-            "top_vehicle_share",
-            "1",
-            "Largest share of the window's time that one vehicle has.",
-            minimum=0,
-            maximum=1,
-        ),
+        share("top_vehicle_share", "Largest share of the window's time that one vehicle has."),
     ),
     key=("resolution", "local_date", "h3_cell", "window_start", "vehicle_class"),
     partition_by=("resolution", "local_date"),
-    rules=(_PROVIDERS_RULE,),
+    rules=(PROVIDERS_RULE,),
     published=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clearway_core.contracts.columns import count, instant, text
+from clearway_core.contracts.columns import count, day, instant, text, whole
 from clearway_core.contracts.field import Contract, DataType, Field
 from clearway_core.contracts.wire import AIR_READING, GATEWAY_BOOKS, GATEWAY_HEALTH, GPS_PING
 
@@ -21,7 +21,7 @@ _BOOT = count("boot", "Start of the gateway's agent that numbered the record.")
 _SEQ = count("seq", "Number of the record within gateway, boot and contract.")
 _LOG_POSITION = (
     text("topic", "Topic of the log that the record came through."),
-    Field(name="log_partition", dtype=DataType.INT32, minimum=0, description="Its partition."),
+    whole("log_partition", "Its partition.", minimum=0),
     count("log_offset", "Offset of the batch within the partition."),
 )
 _RECEIVED_AT = instant("received_at", "When the log took the batch.")
@@ -37,9 +37,7 @@ _RAW_OBSERVED_AT = instant(
     "clock was not synchronised.",
     nullable=True,
 )
-OBSERVED_DATE = Field(
-    name="observed_date", dtype=DataType.DATE, description="UTC day of observed_at."
-)
+OBSERVED_DATE = day("observed_date", "UTC day of observed_at.")
 
 GPS_PINGS = replace(
     GPS_PING,
@@ -49,12 +47,11 @@ GPS_PINGS = replace(
         *GPS_PING.fields,
         *_PROVENANCE,
         OBSERVED_DATE,
-        Field(
-            name="vehicle_bucket",
-            dtype=DataType.INT32,
+        whole(
+            "vehicle_bucket",
+            "First byte of the pseudonym modulo the number of buckets.",
             minimum=0,
             maximum=N_VEHICLE_BUCKETS - 1,
-            description="First byte of the pseudonym modulo the number of buckets.",
         ),
         _RAW_OBSERVED_AT,
     ),
@@ -121,14 +118,12 @@ DEAD_LETTERS = Contract(
             nullable=True,
             description="The message's key; null where the payload is withheld.",
         ),
-        Field(
-            name="payload_bytes",
-            dtype=DataType.INT64,
+        count(
+            "payload_bytes",
+            "Size of the payload, also where the payload itself is withheld because "
+            "it may name a vehicle.",
             unit="B",
             nullable=True,
-            minimum=0,
-            description="Size of the payload, also where the payload itself is withheld because "
-            "it may name a vehicle.",
         ),
     ),
     key=("topic", "log_partition", "log_offset"),

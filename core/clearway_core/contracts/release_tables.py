@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clearway_core.contracts.columns import text
+from clearway_core.contracts.columns import day, text
 from clearway_core.contracts.derived_tables import CELL_TRAVEL
-from clearway_core.contracts.field import Contract, DataType, Field
+from clearway_core.contracts.field import Contract
 
 RELEASED_TRAVEL = Contract(
     name="released_travel",
@@ -13,7 +13,7 @@ RELEASED_TRAVEL = Contract(
     "once per local day and never again; every public value is computed from it.",
     fields=(
         *(CELL_TRAVEL.field(name) for name in CELL_TRAVEL.columns),
-        Field(name="release_date", dtype=DataType.DATE, description="Local day of window_start."),
+        day("release_date", "Local day of window_start."),
         text("time_zone", "IANA name of the clock by which that day, its hours and quarters run."),
     ),
     key=CELL_TRAVEL.key,
