@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
@@ -27,6 +28,8 @@ deletion."""
 
 _CHECKPOINT_EVERY = 20
 """Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms in 200."""
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def open_lake(data_dir: Path, address: str | None = None) -> Lake:
@@ -78,6 +81,11 @@ class Table:
         self._options = dict(storage_options)
         self._delta: DeltaTable | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine's disk and not in an object store."""
+        return "://" not in self.uri
+
     def exists(self) -> bool:
         """Return whether anything was ever written."""
         return self.handle() is not None
@@ -114,7 +122,7 @@ class Table:
         if delta is None:
             return pl.LazyFrame(schema=schema)
         if version is not None and version != delta.version():
-            delta = DeltaTable(self.uri, version=version, storage_options=self._options or None)
+            delta = self.handle_at(version)
         filters = [(name, operator, partition_text(value)) for name, operator, value in partitions]
         files = delta.file_uris(file_pruning_predicate=filters or None)
         if not files:
@@ -128,20 +136,49 @@ class Table:
             for name, dtype in schema.items()
         )
 
+    def files(self, version: int | None = None) -> pl.DataFrame:
+        """Return the files that the table consists of.
+
+        Parameters
+        ----------
+        version
+            An earlier version of the table.
+
+        Returns
+        -------
+        polars.DataFrame
+            A row per file: ``path``, the partition columns, ``written_at`` (compaction counts as
+            writing), ``first_at`` and ``last_at`` of its ``observed_at`` (null where a file has no
+            statistics), ``n_rows``. Times are UTC. Empty if the table does not exist.
+        """
+        names = self.contract.partition_by
+        schema = {
+            "path": pl.String(),
+            **{name: polars_schema(self.contract)[name] for name in names},
+            "written_at": pl.Datetime("us", "UTC"),
+            "first_at": pl.Datetime("us", "UTC"),
+            "last_at": pl.Datetime("us", "UTC"),
+            "n_rows": pl.Int64(),
+        }
+        delta = self.handle() if version is None else self.handle_at(version)
+        if delta is None:
+            return pl.DataFrame(schema=schema)
+        actions = pl.DataFrame(delta.get_add_actions(flatten=True)).with_columns(
+            pl.col("modification_time").cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
+        )
+        held_as = (
+            "path",
+            *(f"partition.{name}" for name in names),
+            *("modification_time", "min.observed_at", "max.observed_at", "num_records"),
+        )
+        return actions.select(
+            (pl.col(held) if held in actions.columns else pl.lit(None)).cast(dtype).alias(name)
+            for held, (name, dtype) in zip(held_as, schema.items(), strict=True)
+        )
+
     def partition_values(self) -> pl.DataFrame:
         """Return the distinct combinations of partition values that have files."""
-        delta = self.handle()
-        names = self.contract.partition_by
-        schema = {name: polars_schema(self.contract)[name] for name in names}
-        if delta is None or not names:
-            return pl.DataFrame(schema=schema)
-        actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-        return (
-            actions.select(pl.col(f"partition.{name}").alias(name) for name in names)
-            .cast(schema)  # type: ignore[arg-type]
-            .unique()
-            .sort(names)
-        )
+        return self.partition_times().drop("written_at")
 
     def partition_times(self) -> pl.DataFrame:
         """Return the partition values that have files, each with the time of its newest file.
@@ -149,35 +186,19 @@ class Table:
         Returns
         -------
         polars.DataFrame
-            The partition columns and ``written_at`` (UTC); empty if the table does not exist or
-            has no partitions. Compaction counts as writing.
+            The partition columns and ``written_at``; empty if the table has no partitions.
         """
-        delta = self.handle()
         names = self.contract.partition_by
-        schema = {name: polars_schema(self.contract)[name] for name in names}
-        if delta is None or not names:
-            return pl.DataFrame(schema={**schema, "written_at": pl.Datetime("us", "UTC")})
-        actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-        return (
-            actions.select(
-                *(pl.col(f"partition.{name}").cast(schema[name]).alias(name) for name in names),
-                pl.col("modification_time")
-                .cast(pl.Datetime("ms"))
-                .dt.replace_time_zone("UTC")
-                .dt.cast_time_unit("us")
-                .alias("written_at"),
-            )
-            .group_by(names)
-            .agg(pl.col("written_at").max())
-            .sort(names)
-        )
+        if not names:
+            return self.files().select("written_at").clear()
+        return self.files().group_by(names).agg(pl.col("written_at").max()).sort(names)
 
     def append(
         self,
         frame: pl.DataFrame,
         *,
-        transactions: Mapping[str, int] | None = None,
-        committed: Mapping[str, int | None] | None = None,
+        transactions: Mapping[str, int] = _NONE,
+        committed: Mapping[str, int | None] = _NONE,
     ) -> int:
         """Add rows in one commit and return the new version.
 
@@ -202,21 +223,9 @@ class Table:
         TableConflict
             If someone else committed to the table meanwhile.
         """
-        return self._write(
-            frame,
-            mode="append",
-            predicate=None,
-            transactions=transactions or {},
-            committed=committed or {},
-        )
+        return self._write(frame, mode="append", transactions=transactions, committed=committed)
 
-    def replace(
-        self,
-        frame: pl.DataFrame,
-        where: Mapping[str, Sequence[object]],
-        *,
-        transactions: Mapping[str, int] | None = None,
-    ) -> int:
+    def replace(self, frame: pl.DataFrame, where: Mapping[str, Sequence[object]]) -> int:
         """Put the rows in the place of all that match, in one commit; return the new version.
 
         Parameters
@@ -227,20 +236,13 @@ class Table:
             Values per column; rows in which every named column has one of its values go. An empty
             mapping replaces the whole table.
         """
-        predicate = " AND ".join(
+        if not self.exists():
+            return self._write(frame, mode="append")
+        conditions = [
             f"{name} IN ({', '.join(sql_literal(value) for value in values)})"
             for name, values in where.items()
-        )
-        if not self.exists() or not where:
-            return self._write(
-                frame,
-                mode="overwrite" if self.exists() else "append",
-                predicate=None,
-                transactions=transactions or {},
-            )
-        return self._write(
-            frame, mode="overwrite", predicate=predicate, transactions=transactions or {}
-        )
+        ]
+        return self._write(frame, mode="overwrite", predicate=" AND ".join(conditions) or None)
 
     def handle(self) -> DeltaTable | None:
         """Return the Delta table at its newest version, or None if nothing was ever written.
@@ -278,40 +280,21 @@ class Table:
         frame: pl.DataFrame,
         *,
         mode: str,
-        predicate: str | None,
-        transactions: Mapping[str, int],
-        committed: Mapping[str, int | None] | None = None,
+        predicate: str | None = None,
+        transactions: Mapping[str, int] = _NONE,
+        committed: Mapping[str, int | None] = _NONE,
     ) -> int:
         rows = _to_delta(conform(frame, self.contract), self.contract)
         delta = self.handle() or self._create()
         self._add_new_columns(delta)
-        for app_id, next_version in transactions.items():
-            held = delta.transaction_version(app_id)
-            believed = (committed or {}).get(app_id, held)
-            if believed != held:
-                message = (
-                    f"{self.contract.name}: {app_id} should have committed {believed}, but the "
-                    f"table holds {held}; nothing was written. Is a second process ingesting the "
-                    "same partitions? Stop one and start the other again."
-                )
-                raise OffsetRegression(message)
-            if held is not None and next_version <= held:
-                message = (
-                    f"{self.contract.name}: {app_id} has committed {held}, {next_version} would go "
-                    "back. Is a second process ingesting the same partitions? Stop one."
-                )
-                raise OffsetRegression(message)
+        self._refuse_regression(delta, transactions, committed)
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, v) for app_id, v in transactions.items()],
             max_commit_retries=0 if transactions else 15,
         )
         try:
             write_deltalake(
-                delta,
-                rows,
-                mode=mode,
-                predicate=predicate,
-                commit_properties=properties,
+                delta, rows, mode=mode, predicate=predicate, commit_properties=properties
             )
         except CommitFailedError as error:
             message = (
@@ -331,6 +314,29 @@ class Table:
             delta.create_checkpoint()
         return version
 
+    def _refuse_regression(
+        self,
+        delta: DeltaTable,
+        transactions: Mapping[str, int],
+        committed: Mapping[str, int | None],
+    ) -> None:
+        for app_id, next_version in transactions.items():
+            held = delta.transaction_version(app_id)
+            believed = committed.get(app_id, held)
+            if believed != held:
+                message = (
+                    f"{self.contract.name}: {app_id} should have committed {believed}, but the "
+                    f"table holds {held}; nothing was written. Is a second process ingesting the "
+                    "same partitions? Stop one and start the other again."
+                )
+                raise OffsetRegression(message)
+            if held is not None and next_version <= held:
+                message = (
+                    f"{self.contract.name}: {app_id} has committed {held}, {next_version} would go "
+                    "back. Is a second process ingesting the same partitions? Stop one."
+                )
+                raise OffsetRegression(message)
+
     def _add_new_columns(self, delta: DeltaTable) -> None:
         """Give an older table the nullable columns that its contract has got since."""
         held = {field.name for field in delta.schema().fields}
@@ -345,7 +351,7 @@ class Table:
         if self.contract.expires:
             held = [name for name in _STATISTICS_COLUMNS if name in self.contract.columns]
             configuration["delta.dataSkippingStatsColumns"] = ",".join(held)
-        if self.uri.startswith("/") or "://" not in self.uri:
+        if self.is_local:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
         self._delta = DeltaTable.create(
             self.uri,

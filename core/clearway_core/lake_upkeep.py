@@ -23,13 +23,10 @@ _INSTANT = 'Timestamp(Microsecond, Some("UTC"))'
 
 def most_files(table: Table) -> int:
     """Return the number of files in the partition that has most; 0 if there is no table."""
-    delta = table.handle()
-    if delta is None:
-        return 0
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    names = [f"partition.{name}" for name in table.contract.partition_by]
-    counts = actions.group_by(names).len()["len"] if names else pl.Series([len(actions)])
-    return 0 if actions.is_empty() else int(counts.to_list()[counts.arg_max() or 0])
+    files = table.files()
+    names = table.contract.partition_by
+    per_partition = files.group_by(names).len()["len"].to_list() if names else [files.height]
+    return max(per_partition, default=0)
 
 
 def compact(table: Table) -> None:

@@ -93,10 +93,8 @@ def _days_since(table: Table, version: int | None) -> list[object] | None:
         return None
     if before.metadata().id != delta.metadata().id:
         return None
-    known = pl.DataFrame(before.get_add_actions(flatten=True)).select("path")
-    files = pl.DataFrame(delta.get_add_actions(flatten=True))
-    fresh = files.join(known, on="path", how="anti")
-    return fresh["partition.observed_date"].unique().to_list()
+    fresh = table.files().join(table.files(version), on="path", how="anti")
+    return fresh["observed_date"].unique().to_list()
 
 
 def told_of(row: Mapping[str, object]) -> Told:
