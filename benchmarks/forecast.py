@@ -14,8 +14,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clearway_models.forecast_evaluation import HorizonScore, rolling_origin
-from clearway_models.forecast_parameters import forecast_parameters
+from clearway_models.forecast.evaluation import HorizonScore, rolling_origin
+from clearway_models.forecast.parameters import forecast_parameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

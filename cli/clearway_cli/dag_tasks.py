@@ -90,11 +90,11 @@ def forecast() -> Account:
     InsufficientData
         If there is not enough history, or no row was better than a plain forecast yet.
     """
-    from clearway_models import jobs
+    from clearway_models.jobs.forecast import build_forecast
 
     settings = from_environment()
     lake = settings.lake()
-    account = jobs.build_forecast(lake, data_dir=settings.data_dir, city=settings.city())
+    account = build_forecast(lake, data_dir=settings.data_dir, city=settings.city())
     if not lake.table("forecasts").exists():
         message = "nothing was forecast better than by a plain forecast yet"
         raise InsufficientData(message)

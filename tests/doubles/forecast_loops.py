@@ -11,7 +11,7 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from clearway_core.calendar import Calendar
-from clearway_models.forecast_panel import Panel, make_panel
+from clearway_models.forecast.panel import Panel, make_panel
 
 KMH_PER_MPH = 1.609344
 ZONE = ZoneInfo("America/Los_Angeles")

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearway_models.emissions import (
+from clearway_models.emissions.curves import (
     clamped,
     class_emission,
     hot_emission_factor,
     suspended_wear_gkm,
     wear_emission,
 )
-from clearway_models.factors import FactorSet, read_factor_set
+from clearway_models.emissions.factors import FactorSet, read_factor_set
 
 SPEEDS = np.array([10.0, 20.0, 30.0, 50.0, 80.0])
 

@@ -12,8 +12,8 @@ import pytest
 
 import clearway_cities
 from clearway_core.geo import cell_at, cells_in_geometry
-from clearway_models.counts import IN_ZONE, expansion_of, read_counts
-from clearway_models.passes import Legs, legs_of, passes
+from clearway_models.expansion.counts import IN_ZONE, expansion_of, read_counts
+from clearway_models.expansion.passes import Legs, legs_of, passes
 
 PACK = Path(clearway_cities.__file__).parent / "demo_city"
 

@@ -9,10 +9,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from clearway_models.forecast import Band, conformal_margin, group_margins, margins_for
-from clearway_models.forecast_drift import stability_index
-from clearway_models.forecast_evaluation import interval_score, pinball
-from clearway_models.forecast_parameters import forecast_parameters
+from clearway_models.forecast.drift import stability_index
+from clearway_models.forecast.evaluation import interval_score, pinball
+from clearway_models.forecast.model import Band, conformal_margin, group_margins, margins_for
+from clearway_models.forecast.parameters import forecast_parameters
 
 
 @pytest.mark.parametrize(("forecast", "loss"), [(8.0, 1.8), (13.0, 0.3)])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from doubles import forecast_loops as loops
 
-from clearway_models.forecast import MODEL
-from clearway_models.forecast_evaluation import HorizonScore, rolling_origin
-from clearway_models.forecast_features import BASELINES
-from clearway_models.forecast_parameters import forecast_parameters
+from clearway_models.forecast.evaluation import HorizonScore, rolling_origin
+from clearway_models.forecast.features import BASELINES
+from clearway_models.forecast.model import MODEL
+from clearway_models.forecast.parameters import forecast_parameters
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 

@@ -19,7 +19,7 @@ from clearway_core.data_dir import DataDir
 from clearway_core.errors import ContractViolation, UsageError
 from clearway_core.lake import Lake, open_lake
 from clearway_edge import jobs as edge
-from clearway_models.proposal import canonical, sha256_of
+from clearway_models.charge.proposal import canonical, sha256_of
 from clearway_quality.jobs import passed_version
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -12,7 +12,7 @@ from doubles.models_collocation import write_epa_collocation
 from skops import io
 
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
-from clearway_models.calibration_jobs import load_model, train_calibration
+from clearway_models.jobs.calibration import load_model, train_calibration
 
 
 def collocation(file: Path, *, n_days: int = 35, saturates: bool = False) -> Path:

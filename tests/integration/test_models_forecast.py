@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from clearway_cli.commands import build
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
 from clearway_core.lake import Lake
-from clearway_models import forecast_jobs, forecast_store
-from clearway_models.forecast_features import BASELINES
-from clearway_models.forecast_jobs import build_forecast
-from clearway_models.forecast_parameters import forecast_parameters
+from clearway_models.forecast.features import BASELINES
+from clearway_models.forecast.parameters import forecast_parameters
+from clearway_models.forecast.store import FORECAST_FOLDER
+from clearway_models.jobs.forecast import build_forecast
 from clearway_quality import jobs as quality
 from clearway_transforms.jobs import released
 
@@ -175,7 +175,7 @@ def test_the_command_shows_errors_beside_the_plain_forecasts(
 ) -> None:
     app = typer.Typer()
     build.register(app)
-    monkeypatch.setattr(forecast_jobs, "forecast_parameters", lambda: QUICK)
+    monkeypatch.setattr("clearway_models.jobs.forecast.forecast_parameters", lambda: QUICK)
     command = ["build", "forecast", "--data-dir", str(city)]
 
     shown = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
@@ -187,4 +187,4 @@ def test_the_command_shows_errors_beside_the_plain_forecasts(
     values = json.loads(answer.stdout)
     assert values["n_rows"] == 3 * len(forecast_lake.CELLS)
     assert {score["horizon_minutes"] for score in values["scores"]} == {15, 30, 60}
-    assert forecast_store.FORECAST_FOLDER in values["card"]
+    assert FORECAST_FOLDER in values["card"]

@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_models.charge import (
+from clearway_models.charge.demand import constant_elasticity_ratio, marginal_external_delay
+from clearway_models.charge.effect import interval_of, two_digits
+from clearway_models.charge.parameters import read_charge_parameters
+from clearway_models.charge.prediction import ChargeModel, PeriodTraffic
+from clearway_models.charge.prices import (
     PriceBounds,
     bounded_prices,
     broken_bounds,
     capped_costs,
-    two_digits,
 )
-from clearway_models.charge_parameters import read_charge_parameters
-from clearway_models.demand import constant_elasticity_ratio, marginal_external_delay
-from clearway_models.effect import interval_of
-from clearway_models.emissions import (
+from clearway_models.charge.valuation import Valuation, european_reference
+from clearway_models.emissions.curves import (
     POLLUTANTS,
     SPEED_GRID_KMH,
     emission_curves,
@@ -28,9 +29,7 @@ from clearway_models.emissions import (
     speeds_around,
     spread_class_emission,
 )
-from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
-from clearway_models.prediction import ChargeModel, PeriodTraffic
-from clearway_models.valuation import Valuation, european_reference
+from clearway_models.emissions.factors import FactorSet, Fleet, read_factor_set, read_fleet
 
 CLASSES = ("car", "motorcycle", "truck")
 costs = st.fixed_dictionaries({name: st.floats(0, 500) for name in CLASSES})

@@ -11,9 +11,9 @@ import pytest
 from doubles.models_lake import write_city, write_lake
 
 from clearway_core.lake import Lake
-from clearway_models.counts import IN_CITY, IN_ZONE, Count, expansion_of
-from clearway_models.expansion_jobs import NO_COUNTS, NO_FIXES, SPARSE, count_expansion
-from clearway_models.passes import Place, legs_of, passes
+from clearway_models.expansion.counts import IN_CITY, IN_ZONE, Count, expansion_of
+from clearway_models.expansion.passes import Place, legs_of, passes
+from clearway_models.jobs.expansion import NO_COUNTS, NO_FIXES, SPARSE, count_expansion
 
 SITE: Place = (100.6, 12.9)
 HOUR = datetime(2026, 1, 12, 1, tzinfo=UTC)

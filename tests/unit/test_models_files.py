@@ -11,12 +11,12 @@ import pytest
 from doubles.models_lake import write_city
 
 from clearway_core.errors import SettingsError
-from clearway_models.charge_parameters import read_charge_parameters
-from clearway_models.counts import read_counts
-from clearway_models.factors import read_factor_set, read_fleet
+from clearway_models.charge.parameters import read_charge_parameters
+from clearway_models.charge.periods import read_holidays, with_period
+from clearway_models.charge.valuation import european_reference, value_for
+from clearway_models.emissions.factors import read_factor_set, read_fleet
+from clearway_models.expansion.counts import read_counts
 from clearway_models.parameters import PARAMETER_FOLDER, Status
-from clearway_models.periods import read_holidays, with_period
-from clearway_models.valuation import european_reference, value_for
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from scipy.sparse import csr_array
 
 from clearway_core.calendar import Calendar
 from clearway_core.errors import ContractViolation, InsufficientData
-from clearway_models import forecast_evaluation as evaluation
-from clearway_models.forecast import MODEL, Band, Scores
-from clearway_models.forecast_features import (
+from clearway_models.forecast import evaluation
+from clearway_models.forecast.features import (
     BASELINES,
     FEATURES,
     Origins,
@@ -24,9 +23,10 @@ from clearway_models.forecast_features import (
     target,
     usual_pace,
 )
-from clearway_models.forecast_panel import Panel, make_panel
-from clearway_models.forecast_parameters import forecast_parameters
-from clearway_models.forecast_store import refusals
+from clearway_models.forecast.model import MODEL, Band, Scores
+from clearway_models.forecast.panel import Panel, make_panel
+from clearway_models.forecast.parameters import forecast_parameters
+from clearway_models.forecast.store import refusals
 
 QUICK = replace(
     forecast_parameters(), trees=10, learning_rate=0.3, max_training_rows=4000, min_group_scores=100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clearway_models.wording import days_text, plural
+from clearway_models.charge.wording import days_text, plural
 
 
 @pytest.mark.parametrize(

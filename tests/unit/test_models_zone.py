@@ -10,7 +10,7 @@ from doubles.models_lake import CELLS, CENTRE, write_zone
 
 from clearway_core import geo
 from clearway_core.errors import UsageError
-from clearway_models.zone import read_zone
+from clearway_models.charge.zone import read_zone
 
 
 def save(path: Path, document: object) -> Path:

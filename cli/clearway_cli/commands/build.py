@@ -173,7 +173,7 @@ def calibration(
     Use it with `clearway build air --calibration ID`. It is a candidate until it rests on enough
     days and meets every target; the card beside it says how good it is.
     """
-    from clearway_models.jobs import train_calibration
+    from clearway_models.jobs.calibration import train_calibration
 
     with bar("Calibration", quiet=as_json) as progress:
         account = train_calibration(

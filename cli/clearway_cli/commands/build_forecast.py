@@ -19,7 +19,7 @@ from clearway_cli.options import (
 from clearway_cli.output import bar, console, say_json, say_table
 
 if TYPE_CHECKING:
-    from clearway_models.forecast_jobs import ForecastAccount
+    from clearway_models.jobs.forecast import ForecastAccount
 
 ForecastWindowOption = Annotated[
     str,
@@ -44,7 +44,7 @@ def forecast(
     from clearway_cli.cities import find_city
     from clearway_cli.commands.build import window_minutes
     from clearway_core.lake import open_lake
-    from clearway_models.jobs import build_forecast
+    from clearway_models.jobs.forecast import build_forecast
 
     minutes = window_minutes(window)
     with bar("Forecast", quiet=as_json) as progress:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clearway_models.charge_parameters import ChargeParameters
-from clearway_models.evidence import ZoneEvidence
+from clearway_models.charge.evidence import ZoneEvidence
+from clearway_models.charge.parameters import ChargeParameters
+from clearway_models.charge.wording import days_text, plural
 from clearway_models.parameters import Parameter
-from clearway_models.wording import days_text, plural
 
 
 class Consequence(StrEnum):

@@ -10,8 +10,8 @@ import polars as pl
 
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
-from clearway_models.charge import PriceBounds
-from clearway_models.charge_parameters import ChargeParameters
+from clearway_models.charge.parameters import ChargeParameters
+from clearway_models.charge.prices import PriceBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearway_models.charge import Response, Traffic, efficient_response, respond
-from clearway_models.charge_parameters import ChargeParameters
-from clearway_models.demand import marginal_external_delay
-from clearway_models.effect import Effect, Interval, interval_of
-from clearway_models.emissions import (
+from clearway_models.charge.balance import Response, Traffic, efficient_response, respond
+from clearway_models.charge.demand import marginal_external_delay
+from clearway_models.charge.effect import Effect, Interval, interval_of
+from clearway_models.charge.parameters import ChargeParameters
+from clearway_models.charge.valuation import Valuation
+from clearway_models.emissions.curves import (
     SPEED_GRID_KMH,
     ClassEmission,
     EmissionDraws,
     draw_errors,
     spread_class_emission,
 )
-from clearway_models.factors import FactorSet, Fleet
+from clearway_models.emissions.factors import FactorSet, Fleet
 from clearway_models.parameters import Parameter
-from clearway_models.valuation import Valuation
 
 Numbers = NDArray[np.float64]
 

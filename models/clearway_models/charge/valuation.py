@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clearway_core.city import City
 from clearway_core.settings import Section, open_toml, raise_faults
-from clearway_models.charge_parameters import ChargeParameters
+from clearway_models.charge.parameters import ChargeParameters
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     ParameterFile,

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from clearway_core.errors import InsufficientData
-from clearway_models.forecast_features import (
+from clearway_models.forecast.features import (
     BASELINES,
     Origins,
     baseline_paces,
@@ -28,8 +28,8 @@ from clearway_models.forecast_features import (
     origins,
     target,
 )
-from clearway_models.forecast_panel import Numbers, Panel, Places
-from clearway_models.forecast_parameters import ForecastParameters
+from clearway_models.forecast.panel import Numbers, Panel, Places
+from clearway_models.forecast.parameters import ForecastParameters
 
 MODEL = "model"
 MAX_KMH = 160.0

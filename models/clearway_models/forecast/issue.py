@@ -9,13 +9,13 @@ import polars as pl
 
 from clearway_core.contracts.forecast_tables import FORECASTS
 from clearway_core.schema import polars_schema
-from clearway_models.forecast import MODEL, group_of, margins_for
-from clearway_models.forecast_drift import shifted_features, worse_than_tested
-from clearway_models.forecast_evaluation import Hindcast, hindcast, keep_windows
-from clearway_models.forecast_features import origins
-from clearway_models.forecast_panel import Panel
-from clearway_models.forecast_parameters import ForecastParameters
-from clearway_models.forecast_store import KeptForecaster
+from clearway_models.forecast.drift import shifted_features, worse_than_tested
+from clearway_models.forecast.evaluation import Hindcast, hindcast, keep_windows
+from clearway_models.forecast.features import origins
+from clearway_models.forecast.model import MODEL, group_of, margins_for
+from clearway_models.forecast.panel import Panel
+from clearway_models.forecast.parameters import ForecastParameters
+from clearway_models.forecast.store import KeptForecaster
 
 _COLUMNS = (
     *("h3_cell", "evidence_start", "window_start", "horizon_minutes", "forecast_kmh"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from clearway_models.forecast import MODEL
-from clearway_models.forecast_features import BASELINES
+from clearway_models.forecast.features import BASELINES
+from clearway_models.forecast.model import MODEL
 
 _LIMITS = (
     "It expects what usually follows; it knows of no accident, rain or event before speeds fall.",

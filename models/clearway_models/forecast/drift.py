@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clearway_models.forecast import MODEL
-from clearway_models.forecast_evaluation import Hindcast, keep_windows
-from clearway_models.forecast_features import FEATURES, Origins, features
-from clearway_models.forecast_panel import Numbers, Panel
-from clearway_models.forecast_parameters import ForecastParameters
+from clearway_models.forecast.evaluation import Hindcast, keep_windows
+from clearway_models.forecast.features import FEATURES, Origins, features
+from clearway_models.forecast.model import MODEL
+from clearway_models.forecast.panel import Numbers, Panel
+from clearway_models.forecast.parameters import ForecastParameters
 
 WATCHED = ("pace", "change_3", "neighbours", "usual")
 """Features whose distribution is watched: level, movement, surroundings, habit."""

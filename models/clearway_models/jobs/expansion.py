@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from clearway_core.lake import Lake
-from clearway_models.counts import Count, Expansion, expansion_of, read_counts
+from clearway_models.expansion.counts import Count, Expansion, expansion_of, read_counts
+from clearway_models.expansion.passes import MIN_DENSE_SHARE, Place, legs_of, passes
 from clearway_models.lake import raw_fix_days, raw_fixes
-from clearway_models.passes import MIN_DENSE_SHARE, Place, legs_of, passes
 
 NO_COUNTS = "not available: no counts"
 NO_FIXES = (

@@ -13,16 +13,16 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from skops import io
 
-from clearway_models.forecast import MODEL, Forecaster, labelled, train
-from clearway_models.forecast_card import card_text
-from clearway_models.forecast_drift import Reference, reference
-from clearway_models.forecast_evaluation import (
+from clearway_models.forecast.card import card_text
+from clearway_models.forecast.drift import Reference, reference
+from clearway_models.forecast.evaluation import (
     HorizonScore,
     calibration_windows,
     rolling_origin,
 )
-from clearway_models.forecast_panel import Panel
-from clearway_models.forecast_parameters import ForecastParameters, read_forecast_file
+from clearway_models.forecast.model import MODEL, Forecaster, labelled, train
+from clearway_models.forecast.panel import Panel
+from clearway_models.forecast.parameters import ForecastParameters, read_forecast_file
 from clearway_models.kept_models import TREES, load_kept, versions, write_json
 from clearway_models.lake import Grid
 

@@ -10,7 +10,7 @@ from clearway_core import geo
 from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_models import lake as tables
-from clearway_models.zone import read_zone
+from clearway_models.charge.zone import read_zone
 
 
 def show_zone(lake: Lake, *, zone: Path, resolution: int | None = None) -> dict[str, object]:

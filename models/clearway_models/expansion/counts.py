@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clearway_core import geo
 from clearway_core.settings import raise_faults
-from clearway_models.passes import Place
+from clearway_models.expansion.passes import Place
 
 COUNTS_FILE = "traffic_counts.csv"
 
@@ -151,7 +151,7 @@ def expansion_of(
     counts
         Counted site-hours.
     passed
-        Probe passes by site and hour, as of `clearway_models.passes.passes`.
+        Probe passes by site and hour, as of `clearway_models.expansion.passes.passes`.
     hours
         Hours that the feed covered; counts of others are left out.
     flow_gsd

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearway_models.forecast_panel import DAYS_PER_WEEK, MINUTES_PER_DAY, Numbers, Panel, Places
+from clearway_models.forecast.panel import DAYS_PER_WEEK, MINUTES_PER_DAY, Numbers, Panel, Places
 
 PERSISTENCE = "persistence"
 HISTORICAL_AVERAGE = "historical_average"

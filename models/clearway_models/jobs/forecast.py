@@ -19,11 +19,11 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
-from clearway_models.forecast_evaluation import HorizonScore
-from clearway_models.forecast_issue import issue
-from clearway_models.forecast_panel import AHEAD_MINUTES, cell_panel
-from clearway_models.forecast_parameters import ForecastParameters, forecast_parameters
-from clearway_models.forecast_store import FORECAST_FOLDER, make_forecaster, newest_forecaster
+from clearway_models.forecast.evaluation import HorizonScore
+from clearway_models.forecast.issue import issue
+from clearway_models.forecast.panel import AHEAD_MINUTES, cell_panel
+from clearway_models.forecast.parameters import ForecastParameters, forecast_parameters
+from clearway_models.forecast.store import FORECAST_FOLDER, make_forecaster, newest_forecaster
 
 _KEYS = ("h3_cell", "window_start")
 

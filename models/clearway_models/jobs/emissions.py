@@ -16,9 +16,8 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
-from clearway_models.charge_parameters import read_charge_parameters
-from clearway_models.counts import COUNTS_FILE, Expansion
-from clearway_models.emissions import (
+from clearway_models.charge.parameters import read_charge_parameters
+from clearway_models.emissions.curves import (
     POLLUTANTS,
     Z_90,
     EmissionCurve,
@@ -26,8 +25,9 @@ from clearway_models.emissions import (
     clamped,
     emission_curves,
 )
-from clearway_models.expansion_jobs import count_expansion
-from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
+from clearway_models.emissions.factors import FactorSet, Fleet, read_factor_set, read_fleet
+from clearway_models.expansion.counts import COUNTS_FILE, Expansion
+from clearway_models.jobs.expansion import count_expansion
 
 FLEET: Final = "fleet"
 Detail = Literal["fleet", "class"]

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearway_models.charge import two_digits
-
 Numbers = NDArray[np.float64]
 
 _LOW_PCT, _HIGH_PCT = 5.0, 95.0
+_NOTHING = 1e-9
+"""What is left of a 0 after adding floating-point numbers; below any published digit."""
+
+
+def two_digits(value: float) -> float:
+    """Return the value rounded to 2 significant digits, as every prediction is published."""
+    if abs(value) < _NOTHING:
+        return 0.0
+    return float(f"{value:.1e}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,22 +14,16 @@ from clearway_core.clock import SystemClock
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_models import lake as tables
-from clearway_models.charge import Price, bounded_prices, capped_costs
-from clearway_models.charge_parameters import (
+from clearway_models.charge.evidence import PeriodEvidence, ZoneEvidence
+from clearway_models.charge.parameters import (
     REFERENCE_CLASS,
     ChargeParameters,
     read_charge_parameters,
 )
-from clearway_models.counts import COUNTS_FILE, Expansion
-from clearway_models.evidence import PeriodEvidence, ZoneEvidence
-from clearway_models.evidence_jobs import Calendar, gather_evidence
-from clearway_models.expansion_jobs import count_expansion
-from clearway_models.factors import FactorSet, Fleet, read_factor_set, read_fleet
-from clearway_models.in_force_jobs import InForce, price_bounds, prices_in_force
-from clearway_models.parameters import ParameterFile, parameter_file
-from clearway_models.periods import read_holidays
-from clearway_models.prediction import ChargeModel, PeriodTraffic
-from clearway_models.proposal import (
+from clearway_models.charge.periods import read_holidays
+from clearway_models.charge.prediction import ChargeModel, PeriodTraffic
+from clearway_models.charge.prices import Price, bounded_prices, capped_costs
+from clearway_models.charge.proposal import (
     Inputs,
     PeriodResult,
     canonical,
@@ -37,9 +31,15 @@ from clearway_models.proposal import (
     sha256_of,
     unverified_count,
 )
-from clearway_models.valuation import Valuation, european_reference, value_for
-from clearway_models.verdict import Circumstances, judge
-from clearway_models.zone import Zone, read_zone
+from clearway_models.charge.valuation import Valuation, european_reference, value_for
+from clearway_models.charge.verdict import Circumstances, judge
+from clearway_models.charge.zone import Zone, read_zone
+from clearway_models.emissions.factors import FactorSet, Fleet, read_factor_set, read_fleet
+from clearway_models.expansion.counts import COUNTS_FILE, Expansion
+from clearway_models.jobs.evidence import Calendar, gather_evidence
+from clearway_models.jobs.expansion import count_expansion
+from clearway_models.jobs.in_force import InForce, price_bounds, prices_in_force
+from clearway_models.parameters import ParameterFile, parameter_file
 
 _ID_DIGITS = 16
 _TABLES = ("cell_travel", "vehicle_travel", "free_flow")

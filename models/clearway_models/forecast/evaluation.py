@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clearway_core.errors import ContractViolation, InsufficientData
-from clearway_models.forecast import (
+from clearway_models.forecast.features import (
+    BASELINES,
+    FEATURES,
+    HISTORICAL_AVERAGE,
+    Origins,
+    features,
+    target,
+)
+from clearway_models.forecast.model import (
     MODEL,
     Band,
     Forecaster,
@@ -18,16 +26,8 @@ from clearway_models.forecast import (
     quantiles,
     train,
 )
-from clearway_models.forecast_features import (
-    BASELINES,
-    FEATURES,
-    HISTORICAL_AVERAGE,
-    Origins,
-    features,
-    target,
-)
-from clearway_models.forecast_panel import Numbers, Panel, Places
-from clearway_models.forecast_parameters import ForecastParameters
+from clearway_models.forecast.panel import Numbers, Panel, Places
+from clearway_models.forecast.parameters import ForecastParameters
 
 _LEAST_KMH = 1.0
 """Slower truths are left out of percentages, which they would dominate. [km/h]"""

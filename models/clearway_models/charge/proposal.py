@@ -13,18 +13,18 @@ import numpy as np
 
 from clearway_core import geo
 from clearway_core.city import City
-from clearway_models.charge import Price, two_digits
-from clearway_models.charge_parameters import ChargeParameters
-from clearway_models.counts import Expansion
-from clearway_models.effect import Effect, Interval, combined, interval_of
-from clearway_models.evidence import PeriodEvidence, ZoneEvidence
-from clearway_models.factors import FactorSet, Fleet
-from clearway_models.limits import LIMITS
+from clearway_models.charge.effect import Effect, Interval, combined, interval_of, two_digits
+from clearway_models.charge.evidence import PeriodEvidence, ZoneEvidence
+from clearway_models.charge.limits import LIMITS
+from clearway_models.charge.parameters import ChargeParameters
+from clearway_models.charge.periods import Period
+from clearway_models.charge.prices import Price
+from clearway_models.charge.valuation import Valuation
+from clearway_models.charge.verdict import Missing, verdict_of
+from clearway_models.charge.zone import Zone
+from clearway_models.emissions.factors import FactorSet, Fleet
+from clearway_models.expansion.counts import Expansion
 from clearway_models.parameters import ParameterFile
-from clearway_models.periods import Period
-from clearway_models.valuation import Valuation
-from clearway_models.verdict import Missing, verdict_of
-from clearway_models.zone import Zone
 
 CONTRACT = "charge_proposal/1"
 

@@ -10,8 +10,7 @@ import polars as pl
 
 from clearway_core.lake import Lake
 from clearway_models import lake as tables
-from clearway_models.charge_parameters import ChargeParameters
-from clearway_models.evidence import (
+from clearway_models.charge.evidence import (
     PeriodEvidence,
     ZoneEvidence,
     good_cells,
@@ -21,8 +20,9 @@ from clearway_models.evidence import (
     vehicle_counts,
     vehicle_sums,
 )
-from clearway_models.periods import with_period
-from clearway_models.zone import Zone
+from clearway_models.charge.parameters import ChargeParameters
+from clearway_models.charge.periods import with_period
+from clearway_models.charge.zone import Zone
 
 _SECONDS_PER_DAY = 86_400
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearway_models.factors import WEAR_SOURCES, FactorSet, Fleet, HotFactor, VehicleClass
+from clearway_models.emissions.factors import (
+    WEAR_SOURCES,
+    FactorSet,
+    Fleet,
+    HotFactor,
+    VehicleClass,
+)
 
 Numbers = NDArray[np.float64]
 

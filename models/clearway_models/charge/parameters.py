@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from clearway_core.settings import Section, open_toml, raise_faults
+from clearway_models.charge.periods import Period, read_periods
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     Parameter,
@@ -15,7 +16,6 @@ from clearway_models.parameters import (
     parameter_file,
     read_parameter,
 )
-from clearway_models.periods import Period, read_periods
 
 REFERENCE_CLASS = "car"
 """Class that the price ratios of the other classes are bounded against."""

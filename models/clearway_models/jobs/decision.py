@@ -13,10 +13,10 @@ import polars as pl
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.lake import Lake
-from clearway_models.charge import broken_bounds
-from clearway_models.charge_parameters import ChargeParameters, read_charge_parameters
-from clearway_models.in_force_jobs import price_bounds, prices_in_force, prices_of
-from clearway_models.proposal import canonical, sha256_of
+from clearway_models.charge.parameters import ChargeParameters, read_charge_parameters
+from clearway_models.charge.prices import broken_bounds
+from clearway_models.charge.proposal import canonical, sha256_of
+from clearway_models.jobs.in_force import price_bounds, prices_in_force, prices_of
 
 PUBLISHED_FOLDER = "published"
 

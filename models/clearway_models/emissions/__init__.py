@@ -1,0 +1,1 @@
+"""Filed emission factors, and what traffic emits at a speed."""
