@@ -16,7 +16,8 @@ import httpx
 import polars as pl
 import pytest
 
-from clearway_cli import airflow_home, demo, demo_findings
+from clearway_cli import airflow_home
+from clearway_cli.demo import chain, findings, lines
 from clearway_core.errors import MissingDependency, UsageError
 from clearway_core.lake import open_lake
 from clearway_core.progress import Progress, silent
@@ -156,8 +157,8 @@ def test_second_demo_without_airflow_finds_the_same_and_doubles_nothing(
     monkeypatch.setattr(airflow_home, "run_chain", not_installed)
     said: list[str] = []
 
-    run = demo.run_demo(folder, log=None, embedded=True, stage=no_bar, say=said.append)
-    again = demo_findings.find(open_lake(folder), run)
+    run = chain.run_demo(folder, log=None, embedded=True, stage=no_bar, say=said.append)
+    again = findings.find(open_lake(folder), run)
 
     assert not run.airflow
     assert "Airflow is not installed here" in " ".join(said)
@@ -166,7 +167,7 @@ def test_second_demo_without_airflow_finds_the_same_and_doubles_nothing(
         assert values[part] == summary[part], part
     for part in ("prices", "missing", "predicted"):
         assert values["proposal"][part] == summary["proposal"][part], part
-    told = demo_findings.lines(again)
+    told = lines.lines(again)
     assert len(told) == 11
     assert max(len(line) for line in told) <= 100
 
@@ -176,23 +177,23 @@ def test_folder_with_other_things_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "lake" / "precious").write_text("mine", encoding="utf-8")
 
     with pytest.raises(UsageError, match="holds other things"):
-        demo.prepare_folder(tmp_path)
+        chain.prepare_folder(tmp_path)
 
     assert (tmp_path / "lake" / "precious").read_text(encoding="utf-8") == "mine"
 
 
 def test_earlier_demo_is_emptied(tmp_path: Path) -> None:
-    demo.prepare_folder(tmp_path / "d")
+    chain.prepare_folder(tmp_path / "d")
     (tmp_path / "d" / "lake").mkdir()
     (tmp_path / "d" / "log.sqlite").write_text("old", encoding="utf-8")
 
-    demo.prepare_folder(tmp_path / "d")
+    chain.prepare_folder(tmp_path / "d")
 
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [".clearway-demo", "city"]
 
 
 def test_folder_that_an_airflow_works_on_is_not_emptied(tmp_path: Path) -> None:
-    demo.prepare_folder(tmp_path / "d")
+    chain.prepare_folder(tmp_path / "d")
     home = tmp_path / "d" / "airflow"
     home.mkdir()
     command = [sys.executable, "-c", "print('here', flush=True); import time; time.sleep(60)"]
@@ -200,7 +201,7 @@ def test_folder_that_an_airflow_works_on_is_not_emptied(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         with pytest.raises(UsageError, match=f"process {process.pid}"):
-            demo.prepare_folder(tmp_path / "d")
+            chain.prepare_folder(tmp_path / "d")
         process.kill()
 
     assert home.is_dir()

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from clearway_cli.cities import adopt_city, find_folder
 from clearway_cli.commands import doctor as command
-from clearway_cli.doctor import Finding, Installation, State, examine
+from clearway_cli.doctor.examine import Finding, Installation, State, examine
 from clearway_core.data_dir import DataDir
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.jobs import replay
-from clearway_ingest.book_closing import close_books
+from clearway_ingest.books.closing import close_books
 from clearway_ingest.jobs import ingest
 
 HEADER = "observed_at,sensor,sensor_model,lon_deg,lat_deg,pm2_5_cf1_a_ugm3"

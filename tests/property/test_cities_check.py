@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_cli.cities import shipped_cities
-from clearway_cli.city_check import check_pack
+from clearway_cli.city_pack.check import check_pack
 from clearway_core.city import CITY_FILE
 
 DEMO = shipped_cities()["demo_city"]

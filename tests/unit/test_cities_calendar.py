@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clearway_cli.city_check import check_pack
-from clearway_cli.city_template import write_template
+from clearway_cli.city_pack.check import check_pack
+from clearway_cli.city_pack.template import write_template
 
 PACK = """\
 [city]

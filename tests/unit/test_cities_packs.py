@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from clearway_cli.cities import adopt_city, find_city, find_folder, shipped_cities
-from clearway_cli.city_check import check_pack
-from clearway_cli.city_template import write_template
-from clearway_cli.demo import RECORDINGS
+from clearway_cli.city_pack.check import check_pack
+from clearway_cli.city_pack.template import write_template
+from clearway_cli.demo.chain import RECORDINGS
 from clearway_core.city import OPTIONAL_FILES, read_city
 from clearway_core.errors import UsageError
 from clearway_edge.recordings.profile import find_profile

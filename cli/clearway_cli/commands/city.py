@@ -10,7 +10,7 @@ import typer
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
-    from clearway_cli.city_check import PackReport
+    from clearway_cli.city_pack.check import PackReport
 
 _SHOWN_PER_RULE = 5
 """Faults of one kind in one file that people are shown; --json gives all."""
@@ -72,8 +72,8 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a city pack to fill in; it asks nothing and marks every assumption."""
-    from clearway_cli.city_check import check_pack
-    from clearway_cli.city_template import write_template
+    from clearway_cli.city_pack.check import check_pack
+    from clearway_cli.city_pack.template import write_template
     from clearway_cli.output import console, say_json
     from clearway_core.errors import UsageError
 
@@ -99,7 +99,7 @@ def check(
 ) -> None:
     """Find all faults of a city pack at once, and say what is missing and what that means."""
     from clearway_cli.cities import find_folder
-    from clearway_cli.city_check import check_pack
+    from clearway_cli.city_pack.check import check_pack
     from clearway_cli.output import say_json
 
     report = check_pack(find_folder(folder))

@@ -45,8 +45,7 @@ def demo(
     Everything is made up and says so. Kafka is started if this machine can (Java 17 and Maven),
     or else one SQLite file takes its place. Nothing leaves the machine.
     """
-    from clearway_cli.demo import is_demo_folder
-    from clearway_core.lake import open_lake  # noqa: F401
+    from clearway_cli.demo.chain import is_demo_folder
 
     if as_json and serve:
         message = "--json prints one document and ends: add --no-serve"
@@ -65,8 +64,9 @@ def demo(
 
 def _run(data_dir: Path, log: str | None, *, embedded: bool, as_json: bool) -> bool:
     """Run the chain, say what it found, and return whether all of it passed."""
-    from clearway_cli.demo import run_demo
-    from clearway_cli.demo_findings import find, lines
+    from clearway_cli.demo.chain import run_demo
+    from clearway_cli.demo.findings import find
+    from clearway_cli.demo.lines import lines
     from clearway_cli.output import console, say_json
     from clearway_core.lake import open_lake
 

@@ -36,7 +36,7 @@ def doctor(
     """
     import os
 
-    from clearway_cli.doctor import Installation, State, examine
+    from clearway_cli.doctor.examine import Installation, State, examine
     from clearway_cli.output import console, say_json
 
     findings = examine(

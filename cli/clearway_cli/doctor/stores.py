@@ -102,7 +102,7 @@ def _books(lake: Lake, versions: Mapping[str, int]) -> Findings:
     """Yield how the gateways' books stand, as they were closed last."""
     import polars as pl
 
-    from clearway_ingest.book_statements import PAGE, latest_rows
+    from clearway_ingest.books.ledger import PAGE, latest_rows
 
     if "gateway_books" not in versions:
         return

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from clearway_cli.cities import adopt_city, find_folder
 from clearway_core.city import City
-from clearway_core.data_dir import DEFAULT, DataDir
+from clearway_core.data_dir import DataDir
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress
 
 if TYPE_CHECKING:
     from clearway_edge.jobs import GatewayAccount
 
-DEMO_DIR = DEFAULT / "demo"
 CITY_NAME = "demo_city"
 RECORDINGS = (
     ("probes.parquet", "demo_city", "gw-fleet"),
@@ -31,7 +30,7 @@ RECORDINGS = (
 )
 """File, source profile and gateway: the fleets' positions, and the air sensors."""
 
-CHECKED_TABLES = ("congestion", "corridor_times", "air_hourly", "cell_emissions")
+_CHECKED_TABLES = ("congestion", "corridor_times", "air_hourly", "cell_emissions")
 
 _MARKER = ".clearway-demo"
 
@@ -246,7 +245,7 @@ def _through_airflow(data_dir: Path, choice: LogChoice, progress: Progress) -> t
 def _close_books(data_dir: Path, choice: LogChoice) -> None:
     from clearway_core.lake import open_lake
     from clearway_core.stream.address import open_log
-    from clearway_ingest.book_closing import close_books
+    from clearway_ingest.books.closing import close_books
 
     log = open_log(choice.address, data_dir)
     try:
@@ -278,7 +277,7 @@ def _directly(data_dir: Path, choice: LogChoice, city: City, stage: Stage) -> tu
     with stage("Emissions") as progress:
         build_emissions(lake, city=city, progress=progress)
     failed = []
-    for table in CHECKED_TABLES:
+    for table in _CHECKED_TABLES:
         with stage(f"Quality {table}") as progress:
             report_dir = DataDir(data_dir).quality
             if not check(lake, table, report_dir=report_dir, progress=progress).passed:

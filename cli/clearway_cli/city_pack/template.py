@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clearway_cli.city_check import ASSUMPTION
-from clearway_cli.city_tables import TABLES
+from clearway_cli.city_pack.check import ASSUMPTION
+from clearway_cli.city_pack.tables import TABLES
 from clearway_core.city import CITY_FILE, OPTIONAL_FILES
 from clearway_core.errors import UsageError
 

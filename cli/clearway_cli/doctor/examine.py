@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
-from clearway_cli.doctor_data import check_lake, check_log
+from clearway_cli.doctor.stores import check_lake, check_log
 from clearway_core.data_dir import DEFAULT, DataDir
 from clearway_core.errors import ClearwayError
 
@@ -266,7 +266,7 @@ def _masked(name: str, value: str) -> str:
 
 def _city(installation: Installation) -> Findings:
     from clearway_cli.cities import find_city
-    from clearway_cli.city_check import check_pack
+    from clearway_cli.city_pack.check import check_pack
 
     try:
         city = find_city(installation.city_name, installation.data_dir)

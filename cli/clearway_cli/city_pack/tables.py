@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clearway_cli.city_geojson import Box, SayFault, place_problem
+from clearway_cli.city_pack.geojson import Box, SayFault, place_problem
 from clearway_core.contracts.wire import VEHICLE_CLASSES
 
 _SHARE_TOLERANCE = 0.005

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from clearway_cli.city_geojson import SayFault, features_of
+from clearway_cli.city_pack.geojson import SayFault, features_of
 from clearway_core.corridor_lines import corridors_of
 
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from clearway_cli.city_corridors import check_corridors
-from clearway_cli.city_geojson import LINES, POLYGONS, check_geojson, feature_names
-from clearway_cli.city_tables import TABLES, check_table
+from clearway_cli.city_pack.corridors import check_corridors
+from clearway_cli.city_pack.geojson import LINES, POLYGONS, check_geojson, feature_names
+from clearway_cli.city_pack.tables import TABLES, check_table
 from clearway_core.city import CITY_FILE, OPTIONAL_FILES, City, read_city
 from clearway_core.corridor_lines import CORRIDOR_FILE
 from clearway_core.errors import SettingsError

@@ -1,0 +1,1 @@
+"""City packs: what is wrong with one, and a new one to fill in."""

@@ -1,0 +1,1 @@
+"""The doctor: what of an installation works, works with less, or is broken."""
