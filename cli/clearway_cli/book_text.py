@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from clearway_cli.output import console, say_table
 
 if TYPE_CHECKING:
-    from clearway_ingest.book_closing import BooksAccount
-    from clearway_ingest.book_month import Line, Statement
-    from clearway_ingest.write_offs import WriteOff
+    from clearway_ingest.books.closing import BooksAccount
+    from clearway_ingest.books.month import Line, Statement
+    from clearway_ingest.books.write_offs import WriteOff
 
 THIRD_PARTIES = (
     "Third parties that send without a gateway keep no books; they are not part of this."

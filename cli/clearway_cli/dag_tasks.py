@@ -142,7 +142,7 @@ def close_books() -> Account:
         a person has written them off.
     """
     from clearway_cli.book_text import difference
-    from clearway_ingest.book_closing import close_books as close
+    from clearway_ingest.books.closing import close_books as close
 
     settings = from_environment()
     log = settings.log()

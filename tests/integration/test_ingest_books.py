@@ -17,10 +17,10 @@ from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_ingest import book_closing, retention
-from clearway_ingest.book_closing import close_books
-from clearway_ingest.book_statements import latest_rows
+from clearway_ingest.books.closing import close_books
+from clearway_ingest.books.ledger import latest_rows
+from clearway_ingest.books.write_offs import write_off
 from clearway_ingest.jobs import ingest
-from clearway_ingest.write_offs import write_off
 
 
 @pytest.fixture

@@ -19,10 +19,11 @@ from clearway_core.data_dir import DataDir
 from clearway_core.errors import ContractViolation, InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest.book_closing import close_books
-from clearway_ingest.book_month import SUMS, statement
+from clearway_ingest.books.closing import close_books
+from clearway_ingest.books.ledger import SUMS
+from clearway_ingest.books.month import statement
+from clearway_ingest.books.write_offs import write_off
 from clearway_ingest.jobs import ingest
-from clearway_ingest.write_offs import write_off
 
 
 @pytest.fixture

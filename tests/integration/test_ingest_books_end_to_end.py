@@ -19,9 +19,9 @@ from clearway_core.lake import Lake
 from clearway_core.stream.address import open_log
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge import jobs as edge
-from clearway_ingest.book_closing import close_books
-from clearway_ingest.book_month import statement
-from clearway_ingest.book_statements import latest_rows
+from clearway_ingest.books.closing import close_books
+from clearway_ingest.books.ledger import latest_rows
+from clearway_ingest.books.month import statement
 from clearway_ingest.jobs import ingest
 
 N_SENTENCES = 400

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest.book_closing import close_books
-from clearway_ingest.book_statements import latest_rows
-from clearway_ingest.books import Held, Reach, Told, balance, reaches
+from clearway_ingest.books.balance import Held, Reach, Told, balance, reaches
+from clearway_ingest.books.closing import close_books
+from clearway_ingest.books.ledger import latest_rows
 from clearway_ingest.jobs import Settings, ingest
 from clearway_ingest.ranges import Counter
 

@@ -14,7 +14,7 @@ from clearway_core.lake import Lake, open_lake
 from clearway_core.schema import polars_schema
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import Log
-from clearway_ingest.book_closing import close_books
+from clearway_ingest.books.closing import close_books
 from clearway_ingest.jobs import ingest
 
 GPS = "gps_ping/1"

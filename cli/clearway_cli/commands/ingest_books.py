@@ -54,7 +54,7 @@ def books(
         return
     from clearway_cli.book_text import say_books
     from clearway_core.lake import open_lake
-    from clearway_ingest.book_closing import close_books
+    from clearway_ingest.books.closing import close_books
 
     with _log(log, data_dir) as source:
         account = close_books(open_lake(data_dir, lake), source)
@@ -137,7 +137,7 @@ def statement(
     from clearway_cli.cities import find_city
     from clearway_cli.dag_settings import instant
     from clearway_core.lake import open_lake
-    from clearway_ingest.book_month import statement as month_statement
+    from clearway_ingest.books.month import statement as month_statement
 
     found = find_city(city, data_dir)
     made = month_statement(

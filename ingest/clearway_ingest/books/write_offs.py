@@ -16,9 +16,9 @@ from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import Log
-from clearway_ingest.book_closing import BooksAccount, close_books
-from clearway_ingest.book_statements import latest_rows, page_of, written_off
-from clearway_ingest.books import State
+from clearway_ingest.books.balance import State
+from clearway_ingest.books.closing import BooksAccount, close_books
+from clearway_ingest.books.ledger import latest_rows, page_of, written_off
 
 SILENT_AFTER = timedelta(hours=1)
 """A gateway speaks every minute. One that has not for so long told its last page half, and a person

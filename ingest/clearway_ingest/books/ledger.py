@@ -10,11 +10,17 @@ from typing import NamedTuple, cast
 import orjson
 import polars as pl
 
+from clearway_core.contracts.fleet_tables import BOOKS
 from clearway_core.lake import Lake, Table
-from clearway_ingest.books import Balance, Told
+from clearway_ingest.books.balance import Balance, Told
 from clearway_ingest.ranges import Counter, Span
 
-PAGE = ("gateway", "about_contract", "about_boot", "page")
+PAGE = BOOKS.key
+SUMS = (
+    "n_read", "n_stored", "n_quarantined", "n_on_the_way", "n_spooled", "n_dropped", "n_missing",
+    "n_written_off", "n_came_back", "n_unclean_stops", "n_unclean_at_most",
+)  # fmt: skip
+"""Columns of ``books`` that add up."""
 _ORDER = (
     "n_read",
     pl.col("n_delivered") + pl.col("n_dropped"),

@@ -14,16 +14,11 @@ import polars as pl
 
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
-from clearway_ingest.book_statements import PAGE, latest_rows
-from clearway_ingest.books import State
+from clearway_ingest.books.balance import State
+from clearway_ingest.books.ledger import PAGE, SUMS, latest_rows
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _DECEMBER = 12
-SUMS = (
-    "n_read", "n_stored", "n_quarantined", "n_on_the_way", "n_spooled", "n_dropped", "n_missing",
-    "n_written_off", "n_came_back", "n_unclean_stops", "n_unclean_at_most",
-)  # fmt: skip
-"""Columns of ``books`` that add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

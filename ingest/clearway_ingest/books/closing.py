@@ -19,12 +19,12 @@ from clearway_core.lake import Lake
 from clearway_core.lake_upkeep import compact, most_files
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import Log
-from clearway_ingest.book_arrivals import Arrivals, Asked
-from clearway_ingest.book_month import SUMS
-from clearway_ingest.book_reading_point import ReadingPoint
-from clearway_ingest.book_statements import (
+from clearway_ingest.books.arrivals import Arrivals, Asked
+from clearway_ingest.books.balance import Held, Reach, State, Told, balance, reaches
+from clearway_ingest.books.ledger import (
     PAGE,
     READ_TO,
+    SUMS,
     Ledger,
     Numbered,
     PageKey,
@@ -35,7 +35,7 @@ from clearway_ingest.book_statements import (
     told_since,
     written_off,
 )
-from clearway_ingest.books import Held, Reach, State, Told, balance, reaches
+from clearway_ingest.books.reading_point import ReadingPoint
 from clearway_ingest.offsets import committed_offsets
 from clearway_ingest.ranges import Counter, Span, size, spans_of
 from clearway_ingest.upkeep import MANY_FILES
