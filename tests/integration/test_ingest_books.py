@@ -16,7 +16,8 @@ from doubles.ingest_pages import BOOKS_TOPIC, told, word
 from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_ingest import book_closing, retention
+from clearway_ingest import retention
+from clearway_ingest.books import closing
 from clearway_ingest.books.closing import close_books
 from clearway_ingest.books.ledger import latest_rows
 from clearway_ingest.books.write_offs import write_off
@@ -420,14 +421,14 @@ def test_two_that_close_at_the_same_moment_write_each_page_once(tmp_path, log, m
     log.append(GPS_TOPIC, [gps("gw-1", 1, range(9))])
     say(log, word(0, 10, closed=True), seq=0)
     ingest(Lake(root), log)
-    append = book_closing._append
+    append = closing._append
 
     def after_another(*arguments, **options):
-        monkeypatch.setattr(book_closing, "_append", append)
+        monkeypatch.setattr(closing, "_append", append)
         close_books(Lake(root), log)
         return append(*arguments, **options)
 
-    monkeypatch.setattr(book_closing, "_append", after_another)
+    monkeypatch.setattr(closing, "_append", after_another)
     with pytest.raises(TableConflict, match="run it again"):
         close_books(Lake(root), log)
     assert close_books(Lake(root), log).changed == 0

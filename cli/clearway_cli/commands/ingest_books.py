@@ -90,7 +90,7 @@ def write_off(
     """
     from clearway_cli.book_text import say_write_off
     from clearway_core.lake import open_lake
-    from clearway_ingest import write_offs
+    from clearway_ingest.books import write_offs
 
     hour_start = None if hour is None else _hour(hour)
     with _log(log, data_dir) as source:
