@@ -141,7 +141,7 @@ def close_books() -> Account:
         If readings are missing that nobody can account for: the task fails until they have come, or
         a person has written them off.
     """
-    from clearway_cli.book_text import difference
+    from clearway_cli.texts.books import difference
     from clearway_ingest.books.closing import close_books as close
 
     settings = from_environment()
@@ -214,7 +214,7 @@ def propose() -> Account:
     The words are written from what the lake keeps, so that a person reads exactly what will be
     published.
     """
-    from clearway_cli.approval_text import ask
+    from clearway_cli.texts.approval import ask
     from clearway_models import jobs
 
     settings = from_environment()

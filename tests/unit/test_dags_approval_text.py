@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
-from clearway_cli.approval_text import ask
+from clearway_cli.texts.approval import ask
 
 BODY: dict = {
     "verdict": "propose",

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from clearway_cli.build_text import say_air, say_congestion
 from clearway_cli.commands.build_forecast import forecast
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
@@ -23,6 +22,7 @@ from clearway_cli.options import (
     WindowOption,
 )
 from clearway_cli.output import bar, console, say_json, say_table
+from clearway_cli.texts.builds import say_air, say_congestion
 from clearway_core.errors import InsufficientData, UsageError
 
 WINDOW_MINUTES: Mapping[str, int] = {"15m": 15, "1h": 60, "1d": 1440}

@@ -55,8 +55,8 @@ def propose(
     The answer is `propose`, or `hold: not enough evidence` with the list of what is missing; the
     prices of a hold are indicative and are never published.
     """
-    from clearway_cli.charge_text import say_proposal
     from clearway_cli.cities import find_city
+    from clearway_cli.texts.charge import say_proposal
     from clearway_core.lake import open_lake
     from clearway_models.jobs import propose_charge
 
@@ -83,7 +83,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one proposal, or list all of them with their state."""
-    from clearway_cli.charge_text import say_list, say_proposal
+    from clearway_cli.texts.charge import say_list, say_proposal
     from clearway_core.lake import open_lake
     from clearway_models.jobs import find_proposal, list_proposals
 
@@ -111,7 +111,7 @@ def explain(
     """Explain a proposal: reasons of each price, evidence, parameters, limits and decisions."""
     from dataclasses import asdict
 
-    from clearway_cli.charge_text import say_explanation
+    from clearway_cli.texts.charge import say_explanation
     from clearway_core.lake import open_lake
     from clearway_models.jobs import decisions, find_proposal
 

@@ -179,7 +179,7 @@ def fleet(
 
     From the lake: what ingest has not read yet is not known here.
     """
-    from clearway_cli.fleet_text import fleet_table, repair_lines, site_rows
+    from clearway_cli.texts.fleet import fleet_table, repair_lines, site_rows
     from clearway_core.lake import open_lake
     from clearway_fleet import jobs
 

@@ -52,7 +52,7 @@ def books(
     """
     if context.invoked_subcommand is not None:
         return
-    from clearway_cli.book_text import say_books
+    from clearway_cli.texts.books import say_books
     from clearway_core.lake import open_lake
     from clearway_ingest.books.closing import close_books
 
@@ -88,7 +88,7 @@ def write_off(
     after all is shown as such. The last hour of a gateway that has been silent for an hour is
     declared over.
     """
-    from clearway_cli.book_text import say_write_off
+    from clearway_cli.texts.books import say_write_off
     from clearway_core.lake import open_lake
     from clearway_ingest.books import write_offs
 
@@ -133,9 +133,9 @@ def statement(
     Hours are those of the city pack's time zone, UTC without one. Asked again with the instant
     that it names, it prints the same.
     """
-    from clearway_cli.book_text import say_statement
     from clearway_cli.cities import find_city
     from clearway_cli.dag_settings import instant
+    from clearway_cli.texts.books import say_statement
     from clearway_core.lake import open_lake
     from clearway_ingest.books.month import statement as month_statement
 

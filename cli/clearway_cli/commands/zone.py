@@ -33,7 +33,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a zone's cells, its area, and how many of its cells were ever driven."""
-    from clearway_cli.charge_text import say_zone
+    from clearway_cli.texts.charge import say_zone
     from clearway_core.lake import open_lake
     from clearway_models.jobs import show_zone
 

@@ -1,0 +1,1 @@
+"""How the answers of commands and DAGs read for people, by subject."""
