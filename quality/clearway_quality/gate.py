@@ -7,6 +7,7 @@ not used: a checkpoint also fails for an expectation that is only a warning.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from clearway_quality.suites import Check, Kind, Severity, checks_of
 
 if TYPE_CHECKING:
     import great_expectations as gx
+
+# It tells of its own decorators at INFO: 120 kB in the log of every Airflow task that checks.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 MAX_EXAMPLES = 3
 """Broken rows that a finding names: enough to find the cause, few enough to read."""

@@ -63,6 +63,12 @@ def test_every_lasting_service_has_a_healthcheck_and_restarts(name):
     assert SERVICES[name]["restart"] in {"unless-stopped", "on-failure"}
 
 
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONE_SHOT))
+def test_what_a_lasting_service_says_is_kept_within_bounds(name):
+    options = SERVICES[name]["logging"]["options"]
+    assert set(options) == {"max-size", "max-file"}
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_every_image_is_pinned(name):
     _, _, tag = SERVICES[name]["image"].partition(":")
