@@ -98,3 +98,20 @@ def test_no_file_names_a_package_registry_or_a_path_of_one_machine():
 def test_no_committed_file_is_larger_than_three_megabytes():
     large = [str(file) for file in _tracked() if file.exists() and file.stat().st_size > 3_000_000]
     assert large == []
+
+
+KEY_OR_TOKEN = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}|AKIA[0-9A-Z]{16}"
+    r"|gh[pousr]_[A-Za-z0-9]{36}|xox[abp]-[A-Za-z0-9-]{20}|eyJ[A-Za-z0-9_-]{20,}\.eyJ"
+)
+
+
+def test_no_file_holds_a_key_or_a_token():
+    planted = "-----BEGIN " + "EC PRIVATE KEY-----\n" + "MHcCAQEEIBkg" * 4
+    assert KEY_OR_TOKEN.search(planted)
+    offenders = [
+        str(file.relative_to(REPOSITORY))
+        for file in _tracked()
+        if KEY_OR_TOKEN.search(_text(file) or "")
+    ]
+    assert offenders == []
