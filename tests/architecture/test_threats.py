@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from pathlib import Path
 
@@ -21,18 +20,3 @@ def test_every_threat_names_its_proof_and_every_proof_exists():
     assert {name for name in named if f"def {name}(" not in tests} == set()
     folders = set(re.findall(r"`(tests/[a-z0-9_/.]+)`", MODEL))
     assert {name for name in folders if not (REPOSITORY / name).exists()} == set()
-
-
-def test_the_unit_shuts_the_service_in():
-    unit = configparser.RawConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str
-    unit.read(REPOSITORY / "edge" / "clearway-gateway.service")
-    service = unit["Service"]
-
-    assert service["User"] == "clearway"
-    assert service["UMask"] == "0077"
-    assert service["CapabilityBoundingSet"] == ""
-    assert service["ProtectSystem"] == "strict"
-    assert service["DevicePolicy"] == "closed"
-    for shut in ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "MemoryDenyWriteExecute"):
-        assert service[shut] == "yes", shut
