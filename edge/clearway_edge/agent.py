@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
-from clearway_core.errors import OutboxFull, SourceUnavailable
+from clearway_core.errors import OutboxFull
 from clearway_core.identity import new_boot
 from clearway_edge.batching import Batcher, Gathered
 from clearway_edge.clock.clock_state import ClockState
-from clearway_edge.condition.attendant import Alone, Attendant
+from clearway_edge.condition.attendant import Attendant
 from clearway_edge.condition.health import health_record, parcel_of
-from clearway_edge.condition.source_states import SourceStates
 from clearway_edge.outbox.books import books_parcel
 from clearway_edge.outbox.outbox import OWN_REPORTS, Outbox, Parcel, Stream
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
+from clearway_edge.readers import Readers
 from clearway_edge.settings.settings import GatewaySettings
-from clearway_edge.sources.source import Intake, Source
+from clearway_edge.sources.source import Intake
 
 log = logging.getLogger(__name__)
 
 NO_ROOM = "outbox_no_room"
 """Readings that could not be spooled because the disk is full."""
 
-_READ_TIMEOUT_S = 0.2
-_RETRY_SOURCE_S = 5.0
-_QUEUE_INTAKES = 256
 _KEYS_EVERY_S = 60.0
-_SHORTEST_COMMIT_S = 0.05
-"""A sender that waits for its answer is answered after this, with others of the same moment: one
-fsync for all of them."""
 
 
 class Agent:
@@ -47,16 +40,16 @@ class Agent:
         What to do.
     outbox
         Where readings wait; belongs to this agent until it ends.
-    sources
-        By name.
+    readers
+        Read the sources.
     keys
         Keys of the pseudonyms.
     clock, clock_state
         Time of health records and commits, and whether it can be believed.
     wake
         Called after each commit.
-    states, attendant
-        Told how the sources do, and that the agent works; left out, nobody looks.
+    attendant
+        Told that the agent works, asked for what health reports say.
     """
 
     def __init__(  # noqa: PLR0913 -- everything that a gateway is put together from
@@ -64,69 +57,52 @@ class Agent:
         settings: GatewaySettings,
         outbox: Outbox,
         *,
-        sources: Mapping[str, Source],
+        readers: Readers,
         keys: KeyRing,
         clock: Clock,
+        clock_state: ClockState,
         wake: Callable[[], None],
-        clock_state: ClockState | None = None,
-        states: SourceStates | None = None,
-        attendant: Attendant | None = None,
+        attendant: Attendant,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
-        self._sources = sources
+        self._readers = readers
         self._keys = keys
         self._clock = clock
         self._wake = wake
-        self._boot = new_boot()
-        self._clock_state = clock_state or ClockState(clock)
+        self.boot = new_boot()
+        self._clock_state = clock_state
         self._next_keys_s = clock.monotonic_s()
         self._batcher = Batcher(
             settings.name,
-            self._boot,
+            self.boot,
             pseudonyms=Pseudonymiser(keys, settings.time_zone),
             clock=clock,
-            clock_state=self._clock_state,
+            clock_state=clock_state,
         )
-        self._intakes: queue.Queue[Intake] = queue.Queue(_QUEUE_INTAKES)
-        self._waits_for_answer = threading.Event()
         self._unspooled: defaultdict[Stream, Counter[str]] = defaultdict(Counter)
-        self.states = states or SourceStates({s.name: s.kind for s in settings.sources}, clock)
-        self._attendant = attendant or Alone()
-
-    @property
-    def boot(self) -> int:
-        """Identity of this run."""
-        return self._boot
+        self._attendant = attendant
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then spool what was read and return."""
-        readers = [
-            threading.Thread(target=self._read, args=(name, source, stop), name=name)
-            for name, source in self._sources.items()
-        ]
-        log.info("gateway_started", extra={"gateway": self._settings.name, "boot": self._boot})
+        log.info("gateway_started", extra={"gateway": self._settings.name, "boot": self.boot})
         self._destroy_keys()
         self._tend()
-        for reader in readers:
-            reader.start()
+        self._readers.start(stop)
         self._beat()
         next_health_s = self._clock.monotonic_s() + self._settings.health_every_s
         while not stop.is_set():
-            self._wait(stop)
-            self.commit(self._drained())
+            self._readers.wait(stop, self._settings.commit_every_s)
+            self.commit(self._readers.taken())
             self._beat()
             self._destroy_keys()
             if self._clock.monotonic_s() >= next_health_s:
                 next_health_s += self._settings.health_every_s
                 self._tend()
-        while any(reader.is_alive() for reader in readers):
-            # A reader may wait for room in the queue: it gets some until it has ended.
-            self.commit(self._drained())
+        while not self._readers.have_ended():
+            self.commit(self._readers.taken())
             self._beat()
-            for reader in readers:
-                reader.join(_READ_TIMEOUT_S)
-        self.commit(self._drained())
+        self.commit(self._readers.taken())
         self._tend()
         log.info("gateway_stopped", extra={"gateway": self._settings.name})
 
@@ -137,21 +113,9 @@ class Agent:
         for intake in intakes:
             if intake.settle is None:
                 devices.add(intake)
-        try:
-            parcels = self._batcher.parcels(devices)
-        except OSError as error:
-            self._drop_unmasked(devices, error)
-        else:
-            self._spool(*(replace(parcel, from_devices=True) for parcel in parcels))
+        parcels = self._batcher.parcels(devices)
+        self._spool(*(replace(parcel, from_devices=True) for parcel in parcels))
         self._spool_for(senders)
-
-    def _drop_unmasked(self, gathered: Gathered, error: OSError) -> None:
-        """Count readings for which no key could be made: on a full disk, or one that is worn."""
-        log.error("key_not_made", extra={"error": str(error)})
-        for (contract, _), rows in gathered.readings.items():
-            self._unspooled[self._batcher.stream(contract)][NO_ROOM] += len(rows)
-        for contract, dropped in gathered.dropped.items():
-            self._unspooled[self._batcher.stream(contract)].update(dropped)
 
     def _spool_for(self, senders: Sequence[Intake]) -> None:
         """Spool for senders that keep their readings until they are told: all or none."""
@@ -160,10 +124,10 @@ class Agent:
         together = Gathered()
         for intake in senders:
             together.add(intake)
+        parcels = self._batcher.parcels(together)
         try:
-            parcels = self._batcher.parcels(together)
             self._outbox.put(*parcels)
-        except (OutboxFull, OSError) as error:
+        except OutboxFull as error:
             log.warning("senders_refused", extra={"error": str(error)})
             stored = False
         else:
@@ -183,57 +147,7 @@ class Agent:
         self._keys.destroy_expired()
 
     def _beat(self) -> None:
-        self._attendant.beat(self._boot, self._batcher.next_seq)
-
-    def _wait(self, stop: threading.Event) -> None:
-        """Wait for the next commit: a second, or a moment where a sender waits for its answer."""
-        ends_s = self._clock.monotonic_s() + self._settings.commit_every_s
-        while not stop.is_set():
-            left_s = ends_s - self._clock.monotonic_s()
-            if left_s <= 0:
-                return
-            if self._waits_for_answer.wait(min(left_s, _READ_TIMEOUT_S)):
-                self._waits_for_answer.clear()
-                stop.wait(_SHORTEST_COMMIT_S)
-                return
-
-    def _read(self, name: str, source: Source, stop: threading.Event) -> None:
-        try:
-            while not stop.is_set():
-                try:
-                    intake = source.read(_READ_TIMEOUT_S)
-                except SourceUnavailable as error:
-                    if self.states.lost(name, str(error)):
-                        log.warning("source_lost", extra={"source": name, "error": str(error)})
-                    stop.wait(_RETRY_SOURCE_S)
-                    continue
-                except Exception as error:
-                    # One broken driver must not silence the other sensors of the pole.
-                    log.exception("source_failed", extra={"source": name})
-                    self.states.lost(name, f"{type(error).__name__}: {error}")
-                    stop.wait(_RETRY_SOURCE_S)
-                    continue
-                if self.states.works(
-                    name, n_readings=len(intake.readings), position_deg=_position_deg(intake)
-                ):
-                    log.info("source_back", extra={"source": name})
-                if intake.readings or intake.dropped or intake.settle is not None:
-                    self._intakes.put(intake)
-                    if intake.settle is not None:
-                        self._waits_for_answer.set()
-                else:
-                    # A recording at its end returns at once; a line has waited already.
-                    stop.wait(_READ_TIMEOUT_S / 10)
-        finally:
-            source.close()
-
-    def _drained(self) -> list[Intake]:
-        intakes = []
-        while True:
-            try:
-                intakes.append(self._intakes.get_nowait())
-            except queue.Empty:
-                return intakes
+        self._attendant.beat(self.boot, self._batcher.next_seq)
 
     def _spool(self, *parcels: Parcel) -> None:
         """Spool together, with one fsync; what does not fit together is tried one by one."""
@@ -280,7 +194,7 @@ class Agent:
             self._settings.name,
             self._outbox.pages(),
             observed_at_ms=to_ms(self._clock.now()),
-            boot=self._boot,
+            boot=self.boot,
             first_seq=self._batcher.next_seq[GATEWAY_BOOKS.identifier],
         )
         if parcel is not None:
@@ -303,23 +217,14 @@ class Agent:
         records = [self._health_of(stream) for stream in streams or alive]
         told = {page.stream for page in self._outbox.pages()}
         for stream in self._outbox.streams():
-            if stream.boot != self._boot and stream not in told:
+            if stream.boot != self.boot and stream not in told:
                 # The lake has the last word of all its pages.
                 self._outbox.forget(stream)
         parcel = parcel_of(
             self._settings.name,
             records,
-            boot=self._boot,
-            run=self._boot,
+            boot=self.boot,
+            run=self.boot,
             first_seq=self._batcher.next_seq[GATEWAY_HEALTH.identifier],
         )
         self._spool(parcel)
-
-
-def _position_deg(intake: Intake) -> tuple[float, float] | None:
-    """Return (lon, lat) of the last reading, or None without one [°]."""
-    last = intake.readings[-1].values if intake.readings else {}
-    lon_deg, lat_deg = last.get("lon_deg"), last.get("lat_deg")
-    if isinstance(lon_deg, float) and isinstance(lat_deg, float):
-        return lon_deg, lat_deg
-    return None

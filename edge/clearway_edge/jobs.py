@@ -200,7 +200,6 @@ def run(
     import signal
     import threading
 
-    from clearway_edge.condition.service_manager import ServiceManager
     from clearway_edge.forwarding.log_opening import log_opener
     from clearway_edge.running import run_gateway
     from clearway_edge.settings.settings import read_settings
@@ -214,13 +213,12 @@ def run(
     }
     try:
         _make_key(settings)
-        manager = manager or ManagerSocket()
         run_gateway(
             settings,
             log_opener(settings, log_address),
             stop,
             clock=clock,
-            manager=ServiceManager(manager.address, clock, watchdog_s=manager.watchdog_s),
+            manager=manager or ManagerSocket(),
         )
     finally:
         for number, handler in before.items():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from clearway_core.clock import to_ms
 from clearway_edge.certificate import Validity
 from clearway_edge.condition.device import Disk
-from clearway_edge.condition.snapshot import Sending, Snapshot
+from clearway_edge.condition.snapshot import Snapshot
 from clearway_edge.condition.source_states import SourceState
 from clearway_edge.outbox.outbox import Account
 from clearway_edge.page.lake_receipts import Confirmed
@@ -26,7 +26,8 @@ GOOD = Snapshot(
     sources={"air": WORKS},
     accounts={"air_reading/1": Account(read=1100, delivered=1090, spooled=10)},
     spooled={"air_reading/1": 10},
-    sending=Sending(state="up to date", sent_bytes=9000),
+    forwarder_state="up to date",
+    sent_bytes=9000,
     spooled_bytes=200,
     max_spooled_bytes=1 << 29,
     oldest_spooled_age_s=0.5,
@@ -35,7 +36,7 @@ GOOD = Snapshot(
     in_memory=False,
     clock_synchronised=True,
     clock_offset_s=0.002,
-    disk=Disk(free_bytes=10**10, total_bytes=3 * 10**10, kind="ext4"),
+    disk=Disk(free_bytes=10**10, kind="ext4"),
     cpu_temperature_c=55.0,
     resident_bytes=35 << 20,
     receiver_distance_m=12.0,

@@ -15,6 +15,7 @@ from random import Random
 
 import polars as pl
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import TurnableClock, rows_in
 from doubles.edge_frames import sds
 from trials.faults import faketime_library
@@ -26,7 +27,6 @@ from clearway_core.data_dir import DataDir
 from clearway_core.errors import SourceUnavailable
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_edge.agent import Agent
 from clearway_edge.clock.clock_bases import ClockBases
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.forwarding.forwarder import Forwarder
@@ -100,10 +100,10 @@ class Pole:
             self.clock,
             lambda: state.tag,
         )
-        self.agent = Agent(
-            self.settings, self.box, sources={}, keys=KeyRing(self.folder / "keys", self.clock),
-            clock=self.clock, wake=lambda: None, clock_state=state,
-        )  # fmt: skip
+        keys = KeyRing(self.folder / "keys", self.clock)
+        self.agent = agent_of(
+            self.settings, self.box, clock=self.clock, keys=keys, clock_state=state
+        )
         self.forwarder = Forwarder(
             self.box, self._open_log, gateway="gw-1", clock=self.clock, clock_state=state,
             random=Random(1),

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import MemoryLog, TurnableClock
 
 from clearway_core.clock import SystemClock
 from clearway_core.errors import OutboxFull
-from clearway_edge.agent import NO_ROOM, Agent
+from clearway_edge.agent import NO_ROOM
+from clearway_edge.condition.service_manager import ManagerSocket
 from clearway_edge.outbox.outbox import Parcel, Stream
 from clearway_edge.outbox.outbox_file import DiskTakesNothing
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
@@ -86,14 +88,8 @@ def test_agent_on_a_full_disk_counts_what_it_drops_and_goes_on_by_itself(disk, t
     settings_file = tmp_path / "gateway.toml"
     settings_file.write_text(LIVE.format(data_dir=disk / "data"), encoding="utf-8")
     box = SqliteOutbox(disk / "outbox.sqlite", None, clock)
-    agent = Agent(
-        read_settings(settings_file),
-        box,
-        sources={},
-        keys=KeyRing(disk / "keys", clock),
-        clock=clock,
-        wake=lambda: None,
-    )
+    keys = KeyRing(disk / "keys", clock)
+    agent = agent_of(read_settings(settings_file), box, clock=clock, keys=keys)
     answers: list[bool] = []
     ballast = fill(disk)
     n_read = 0
@@ -136,7 +132,7 @@ def test_read_only_disk_is_told_once_and_the_gateway_starts_when_it_can(disk, tm
     gateway = threading.Thread(
         target=run_gateway,
         args=(read_settings(settings_file), lambda: log, stop),
-        kwargs={"clock": SystemClock()},
+        kwargs={"clock": SystemClock(), "manager": ManagerSocket()},
     )
     gateway.start()
     try:

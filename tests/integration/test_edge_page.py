@@ -19,7 +19,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from clearway_core.errors import SettingsError
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.receipts import RECEIPTS_TOPIC, Receipt, message_of
-from clearway_edge.page.commit_times import CommitTimes
 from clearway_edge.page.lake_receipts import NEWEST, WANTED_S, LakeReceipts
 from clearway_edge.page.page_access import WRONG_A_MINUTE, WRONG_A_MINUTE_OF_ALL, Access, device_pin
 from clearway_edge.page.page_server import AT_ONCE, PageServer
@@ -277,14 +276,11 @@ def receipt(seq, *, boot=7, gateway="gw-017", contract="air_reading/1", at_ms=0)
 
 
 def test_only_receipts_of_this_start_count_and_the_newest_stands(log_file):
-    clock, times = TurnableClock(), CommitTimes()
+    clock = TurnableClock()
     log = EmbeddedLog(log_file)
     log.ensure_topic(RECEIPTS_TOPIC)
-    reader = LakeReceipts(
-        lambda: EmbeddedLog(log_file), gateway="gw-017", clock=clock, commit_times=times
-    )
-    reader.boot = 7
-    times.committed({"air_reading/1": 1043}, round(clock.monotonic_s() * 1000))
+    reader = LakeReceipts(lambda: EmbeddedLog(log_file), gateway="gw-017", clock=clock)
+    reader.committed(7, {"air_reading/1": 1043})
     clock.forward(16)
     at_ms = round(clock.now().timestamp() * 1000) - 2000
     log.append(
@@ -306,7 +302,7 @@ def test_only_receipts_of_this_start_count_and_the_newest_stands(log_file):
     clock.forward(WANTED_S + 1)  # nobody looks any more
     until(lambda: not reader._is_wanted())
     stop.set()
-    reader.wake()
+    reader.want()  # ends its wait
     thread.join(10)
     assert not thread.is_alive()
 
@@ -324,16 +320,14 @@ def test_a_look_reads_the_newest_receipts_only(log_file):
             return found
 
     clock = TurnableClock()
-    reader = LakeReceipts(
-        lambda: Counting(log_file), gateway="gw-017", clock=clock, commit_times=CommitTimes()
-    )
-    reader.boot = 7
+    reader = LakeReceipts(lambda: Counting(log_file), gateway="gw-017", clock=clock)
+    reader.committed(7, {})
     stop = threading.Event()
     thread = threading.Thread(target=reader.run, args=(stop,))
     reader.want()
     thread.start()
     until(lambda: reader.confirmed() and reader.confirmed()["air_reading/1"].seq == NEWEST * 2 - 1)
     stop.set()
-    reader.wake()
+    reader.want()  # ends its wait
     thread.join(10)
     assert len(read) == NEWEST

@@ -7,13 +7,13 @@ from datetime import timedelta
 from random import Random
 
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import NOON, TurnableClock
 
 from clearway_core.clock import to_ms
 from clearway_core.data_dir import DataDir
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
-from clearway_edge.agent import Agent
 from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.privacy.pseudonyms import LIVE_GRACE, KeyRing
@@ -44,10 +44,8 @@ class Endpoint:
     def start(self):
         zone = self.settings.time_zone
         self.box = SqliteOutbox(self.data / "gateways/centre/outbox.sqlite", clock=self.clock)
-        self.agent = Agent(
-            self.settings, self.box, sources={}, clock=self.clock, wake=lambda: None,
-            keys=KeyRing(self.data / "keys", self.clock, retention=LIVE_GRACE, zone=zone),
-        )  # fmt: skip
+        keys = KeyRing(self.data / "keys", self.clock, retention=LIVE_GRACE, zone=zone)
+        self.agent = agent_of(self.settings, self.box, clock=self.clock, keys=keys)
         self.forwarder = Forwarder(
             self.box, lambda: EmbeddedLog(DataDir(self.data).log_file), gateway="centre",
             clock=self.clock, random=Random(1),

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import TurnableClock, batches_in
 from doubles.edge_pole import (
     air_frame,
@@ -32,7 +33,6 @@ from doubles.edge_pole import (
 )
 
 from clearway_core.clock import SystemClock
-from clearway_edge.agent import Agent
 from clearway_edge.condition.service_manager import ManagerSocket, ServiceManager, manager_socket
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.privacy.pseudonyms import KeyRing
@@ -94,12 +94,18 @@ class StuckOutbox(MemoryOutbox):
         super().put(*parcels)
 
 
+def told_at(address, clock, watchdog_s=None):
+    return ServiceManager(ManagerSocket(address=str(address), watchdog_s=watchdog_s), clock)
+
+
 def test_an_agent_whose_disk_hangs_feeds_no_watchdog_until_it_commits_again(tmp_path):
     clock = SystemClock()
     box = StuckOutbox(clock)
     with manager(tmp_path / "notify") as line, sensor(air_frame, 0.05) as air:
         settings = read_settings(write_settings(tmp_path, air=air))
-        told = ServiceManager(str(tmp_path / "notify"), clock, watchdog_s=0.2)
+        told = ServiceManager(
+            ManagerSocket(address=str(tmp_path / "notify"), watchdog_s=0.2), clock
+        )
 
         class Beats:
             def beat(self, boot, next_seq):
@@ -112,8 +118,8 @@ def test_an_agent_whose_disk_hangs_feeds_no_watchdog_until_it_commits_again(tmp_
 
         tools = Tools(clock=clock, time_zone=settings.time_zone, folder=tmp_path)
         air_only = settings.sources[0]
-        agent = Agent(
-            settings, box, clock=clock, wake=lambda: None, keys=KeyRing(tmp_path / "keys", clock),
+        agent = agent_of(
+            settings, box, clock=clock, keys=KeyRing(tmp_path / "keys", clock),
             sources={air_only.name: kind(air_only.kind).open_source(air_only.about, tools)},
             attendant=Beats(),
         )  # fmt: skip
@@ -135,7 +141,7 @@ def test_an_agent_whose_disk_hangs_feeds_no_watchdog_until_it_commits_again(tmp_
 def test_signs_of_life_come_twice_in_the_watchdogs_time_and_words_only_when_they_change(tmp_path):
     clock = TurnableClock()
     with manager(tmp_path / "notify") as line:
-        told = ServiceManager(str(tmp_path / "notify"), clock, watchdog_s=60)
+        told = told_at(tmp_path / "notify", clock, watchdog_s=60)
         for _ in range(120):
             told.beat("all\nis\nwell")
             clock.forward(1)
@@ -148,10 +154,12 @@ def test_signs_of_life_come_twice_in_the_watchdogs_time_and_words_only_when_they
 def test_an_abstract_socket_is_reached_and_a_missing_one_is_in_nobodys_way(tmp_path):
     name = f"@clearway-{os.getpid()}"
     with manager(name) as line:
-        ServiceManager(name, TurnableClock(), watchdog_s=None).beat("works")
+        told_at(name, TurnableClock()).beat("works")
         assert heard(line) == ["READY=1", "STATUS=works"]
-    ServiceManager(str(tmp_path / "gone"), TurnableClock(), watchdog_s=1).beat("works")
-    ServiceManager(None, TurnableClock(), watchdog_s=None).stopping()
+    ServiceManager(
+        ManagerSocket(address=str(tmp_path / "gone"), watchdog_s=1), TurnableClock()
+    ).beat("works")
+    ServiceManager(ManagerSocket(), TurnableClock()).stopping()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import threading
 from random import Random
 
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import MemoryLog, TurnableClock, profile_file, write_csv
 
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
@@ -17,7 +18,7 @@ from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_core.stream.batch import CONTENT_TYPE, Batch, encode
 from clearway_core.stream.log import CONTENT_TYPE_HEADER, CONTRACT_HEADER
 from clearway_edge import jobs
-from clearway_edge.agent import NO_ROOM, Agent
+from clearway_edge.agent import NO_ROOM
 from clearway_edge.batching import FLAG_CLOCK
 from clearway_edge.forwarding.forwarder import LONGEST_BACKOFF_S, Forwarder
 from clearway_edge.gateway_dir import gateway_dir
@@ -125,14 +126,8 @@ def settings(tmp_path, **changes):
 
 
 def agent(tmp_path, box, clock, sources=None):
-    return Agent(
-        settings(tmp_path),
-        box,
-        sources=sources or {},
-        keys=KeyRing(tmp_path / "keys", clock),
-        clock=clock,
-        wake=lambda: None,
-    )
+    keys = KeyRing(tmp_path / "keys", clock)
+    return agent_of(settings(tmp_path), box, clock=clock, keys=keys, sources=sources)
 
 
 def fix(observed_at, **more):

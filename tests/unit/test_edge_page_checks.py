@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from clearway_core.clock import to_ms
 from clearway_edge.certificate import Validity
 from clearway_edge.condition.device import Disk
-from clearway_edge.condition.snapshot import Sending
 from clearway_edge.page.go_no_go import Verdict, checks_of, duration, headline, is_go
 from clearway_edge.page.page import page_values
 
@@ -53,14 +52,14 @@ BAD = {
     "silent": (source(last_reading_age_s=None), "air", Verdict.FIX),
     "clock": ({"clock_synchronised": False}, "Clock", Verdict.WAIT),
     "refused": (
-        {"sending": Sending(state="refused: no such host. Check it.", sent_bytes=0)},
+        {"forwarder_state": "refused: no such host. Check it."},
         "Broker", Verdict.FIX,
     ),
     "not reached": (
-        {"sending": Sending(state="connecting: no answer from b:9. Wait.", sent_bytes=0)},
+        {"forwarder_state": "connecting: no answer from b:9. Wait."},
         "Broker", Verdict.FIX,
     ),
-    "connecting": ({"sending": Sending(state="connecting", sent_bytes=0)}, "Broker", Verdict.WAIT),
+    "connecting": ({"forwarder_state": "connecting"}, "Broker", Verdict.WAIT),
     "expired": (
         {"certificate": Validity(starts_at=NOW - timedelta(days=9), expires_at=NOW)},
         "Certificate", Verdict.FIX,
@@ -74,7 +73,7 @@ BAD = {
         "Certificate", Verdict.FIX,
     ),
     "disk full": (
-        {"disk": Disk(free_bytes=1000, total_bytes=10**10, kind="ext4")}, "Disk", Verdict.FIX,
+        {"disk": Disk(free_bytes=1000, kind="ext4")}, "Disk", Verdict.FIX,
     ),
     "another pole": ({"receiver_distance_m": 3200.0}, "Place", Verdict.FIX),
 }  # fmt: skip
@@ -157,9 +156,9 @@ def test_go_is_never_said_without_a_reading_in_the_lake(  # noqa: PLR0917
         **source(error=error, last_reading_age_s=age_s),
         confirmed={contract: one} if confirmed else {},
         clock_synchronised=synchronised,
-        sending=Sending(state=state, sent_bytes=0),
+        forwarder_state=state,
         receiver_distance_m=distance_m,
-        disk=Disk(free_bytes=free_bytes, total_bytes=10**12, kind="ext4"),
+        disk=Disk(free_bytes=free_bytes, kind="ext4"),
     )
     values = page_values(seen)
     if values["go"]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.edge_agents import agent_of
 from doubles.edge_doubles import TurnableClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clearway_core import whole_file
 from clearway_core.clock import to_ms
-from clearway_edge.agent import Agent
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.privacy import pseudonyms as privacy
@@ -258,10 +258,9 @@ def _agent(tmp_path, clock, keys, *, synchronised):
         '[gateway]\nname = "gw-1"\ntime_zone = "Asia/Bangkok"\n'
         '[[source]]\nkind = "nmea"\nfile = "none"\nprovider = "f"\nvehicle = "v"\n'
     )
-    return Agent(
-        read_settings(file), MemoryOutbox(clock=clock), sources={}, keys=keys, clock=clock,
-        wake=lambda: None, clock_state=ClockState(clock, ask=lambda: synchronised),
-    )  # fmt: skip
+    state = ClockState(clock, ask=lambda: synchronised)
+    box = MemoryOutbox(clock=clock)
+    return agent_of(read_settings(file), box, clock=clock, keys=keys, clock_state=state)
 
 
 @pytest.mark.parametrize(("synchronised", "n_left"), [(True, 0), (None, 0), (False, 1)])

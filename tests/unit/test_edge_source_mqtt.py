@@ -304,10 +304,10 @@ def test_agent_with_a_full_outbox_gets_the_messages_again_once_there_is_room(mos
     running = live_agent(about, box, {"mqtt": source}, tmp_path / "keys")
     broker.publish([fix(i) for i in range(10)])
     ends_s = time.monotonic() + 10
-    while running.agent.states.all()["mqtt"].word != "lost":
+    while running.states.all()["mqtt"].word != "lost":
         assert time.monotonic() < ends_s
         time.sleep(0.05)
-    assert "outbox is full" in running.agent.states.all()["mqtt"].error
+    assert "outbox is full" in running.states.all()["mqtt"].error
     box._bounds = Bounds()
     while sum(box.account(s).spooled for s in box.streams() if s.contract == "gps_ping/1") < 10:
         assert time.monotonic() < ends_s + 10

@@ -71,7 +71,7 @@ def _read(file: Path) -> dict[str, int]:
         found = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("clock_bases_unreadable", extra={"file": str(file), "error": str(error)})
         return {}
     if not isinstance(found, dict):

@@ -105,18 +105,11 @@ class ClockState:
         self._lock = threading.Lock()
         self._last: tuple[ClockLook, int] | None = None
         self.start = _machine_start()
-        self.n_steps = 0
-        self.last_step_s: float | None = None
 
     @property
     def synchronised(self) -> bool:
         """Whether the wall clock follows a reference now, as far as anybody can tell."""
         return self._ask() is not False
-
-    @property
-    def can_tell(self) -> bool:
-        """Whether anything tells if the clock is synchronised; if not, it is believed."""
-        return self._ask() is not None
 
     @property
     def offset_s(self) -> float | None:
@@ -130,10 +123,6 @@ class ClockState:
         Monotonic times compare within one tag only.
         """
         return None if self.synchronised else self.start
-
-    def monotonic_ms(self) -> int:
-        """Return the monotonic clock [ms]."""
-        return round(self._clock.monotonic_s() * 1000)
 
     def look(self) -> ClockLook:
         """Look at the clocks; called at each commit, so that a step is noticed within a second."""
@@ -170,8 +159,6 @@ class ClockState:
         moved_ms = base_ms - last.base_ms
         stepped = abs(moved_ms) > STEP_MS
         if stepped and synchronised and last.synchronised:
-            self.n_steps += 1
-            self.last_step_s = moved_ms / 1000
             step_ms = (last_ms, now_ms)
             log.warning("clock_stepped", extra={"by_s": moved_ms / 1000})
         if synchronised and not last.synchronised:

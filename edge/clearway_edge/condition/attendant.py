@@ -16,14 +16,3 @@ class Attendant(Protocol):
     def vitals(self) -> Mapping[str, object]:
         """Return what health reports say beside the books, by field."""
         ...
-
-
-class Alone:
-    """Nobody stands beside the agent."""
-
-    def beat(self, boot: int, next_seq: Mapping[str, int]) -> None:
-        """Nobody is told."""
-
-    def vitals(self) -> Mapping[str, object]:
-        """Return nothing."""
-        return {}

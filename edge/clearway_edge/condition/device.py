@@ -19,14 +19,13 @@ class Disk:
 
     Parameters
     ----------
-    free_bytes, total_bytes
+    free_bytes
         [B]
     kind
         File system as the system names it, such as ext4 or tmpfs; empty if unknown.
     """
 
     free_bytes: int
-    total_bytes: int
     kind: str
 
 
@@ -73,9 +72,7 @@ def disk_of(folder: Path, mounts: Path = _MOUNTS) -> Disk | None:
         usage = shutil.disk_usage(place)
     except OSError:
         return None
-    return Disk(
-        free_bytes=usage.free, total_bytes=usage.total, kind=_file_system(place.resolve(), mounts)
-    )
+    return Disk(free_bytes=usage.free, kind=_file_system(place.resolve(), mounts))
 
 
 def _file_system(place: Path, mounts: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
@@ -16,11 +16,11 @@ from clearway_edge.certificate import Validity, validity_of
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.condition.device import cpu_temperature_c, disk_of, resident_bytes
 from clearway_edge.condition.service_manager import ServiceManager
-from clearway_edge.condition.snapshot import OWN_CONTRACTS, Sending, Snapshot
+from clearway_edge.condition.snapshot import Snapshot
 from clearway_edge.condition.source_states import SourceState, SourceStates
 from clearway_edge.condition.state_file import StateFile
-from clearway_edge.outbox.outbox import Account, Outbox
-from clearway_edge.page.commit_times import CommitTimes
+from clearway_edge.forwarding.forwarder import Forwarder
+from clearway_edge.outbox.outbox import OWN_REPORTS, Account, Outbox
 from clearway_edge.page.lake_receipts import LakeReceipts
 from clearway_edge.settings.settings import GatewaySettings
 
@@ -42,14 +42,12 @@ class Observer:
 
     Parameters
     ----------
-    settings, outbox, states, clock, clock_state
+    settings, outbox, states, clock, clock_state, forwarder
         Of the gateway.
-    sending
-        Tells how the forwarder does.
     manager
         Told after each commit that the agent lives.
-    receipts, commit_times
-        What the lake confirms, and when readings were put on the disk.
+    receipts
+        What the lake confirms.
     state_file
         Where the state is told to other processes of this machine.
     """
@@ -62,10 +60,9 @@ class Observer:
         states: SourceStates,
         clock: Clock,
         clock_state: ClockState,
-        sending: Callable[[], Sending],
+        forwarder: Forwarder,
         manager: ServiceManager,
         receipts: LakeReceipts,
-        commit_times: CommitTimes,
         state_file: StateFile,
     ) -> None:
         self._settings = settings
@@ -73,57 +70,52 @@ class Observer:
         self._states = states
         self._clock = clock
         self._clock_state = clock_state
-        self._sending = sending
+        self._forwarder = forwarder
         self._manager = manager
         self.receipts = receipts
-        self._commit_times = commit_times
         self._state_file = state_file
         self.page: Page | None = None
+        self._boot: int | None = None
         self._started_s = clock.monotonic_s()
         self._lock = threading.Lock()
         self._certificate: tuple[float, Validity | None, str] | None = None
 
     def beat(self, boot: int, next_seq: Mapping[str, int]) -> None:
         """Note that the agent has committed what it read."""
-        self.receipts.boot = boot
-        self._commit_times.committed(next_seq, round(self._clock.monotonic_s() * 1000))
-        words = self.words()
+        self._boot = boot
+        self.receipts.committed(boot, next_seq)
+        words = self._words()
         self._manager.beat(words)
         # How much is left to send changes all the time and is no reason to write.
         kind = words.partition(":")[0]
         if self._state_file.is_due(kind):
             self._state_file.write(kind, self._state())
 
-    def stopping(self) -> None:
-        """Note that the agent ends as it was told to."""
-        self._manager.stopping()
-
-    def words(self) -> str:
+    def _words(self) -> str:
         """Return the state in one line for people."""
         states = self._states.all()
         working = sum(state.word == "working" for state in states.values())
-        return f"{working} of {len(states)} sources working; {self._sending().state}"
+        return f"{working} of {len(states)} sources working; {self._forwarder.state}"
 
     def _state(self) -> dict[str, object]:
         return {
             "at": self._clock.now().isoformat(timespec="seconds"),
             "pid": os.getpid(),
-            "boot": self.receipts.boot,
+            "boot": self._boot,
             "page": "" if self.page is None else self.page.fault or self.page.address,
             **self.vitals(),
         }
 
     def vitals(self) -> dict[str, object]:
         """Return what health reports say beside the books, by field of ``gateway_health/1``."""
-        sending = self._sending()
         validity, _ = self._own_certificate()
         return {
             "site": self._settings.site,
-            "forwarder_state": sending.state,
+            "forwarder_state": self._forwarder.state,
             "clock_synchronised": self._clock_state.synchronised,
             "clock_offset_s": self._clock_state.offset_s,
             "spooled_bytes": self._outbox.waiting_bytes,
-            "sent_bytes": sending.sent_bytes,
+            "sent_bytes": self._forwarder.sent_bytes,
             "set_aside": self._outbox.set_aside,
             "cpu_temperature_c": cpu_temperature_c(),
             "sources_json": sources_json(self._states.all()),
@@ -144,13 +136,14 @@ class Observer:
         return Snapshot(
             gateway=self._settings.name,
             site=self._settings.site,
-            boot=self.receipts.boot,
+            boot=self._boot,
             seen_at=now,
             uptime_s=self._clock.monotonic_s() - self._started_s,
             sources=self._states.all(),
             accounts=accounts,
             spooled=spooled,
-            sending=self._sending(),
+            forwarder_state=self._forwarder.state,
+            sent_bytes=self._forwarder.sent_bytes,
             spooled_bytes=self._outbox.waiting_bytes,
             max_spooled_bytes=self._settings.bounds.max_bytes,
             oldest_spooled_age_s=(
@@ -176,11 +169,11 @@ class Observer:
         accounts: dict[str, Account] = {}
         spooled: Counter[str] = Counter()
         for stream in self._outbox.streams():
-            if stream.contract in OWN_CONTRACTS:
+            if stream.contract in OWN_REPORTS:
                 continue
             account = self._outbox.account(stream)
             spooled[stream.contract] += account.spooled
-            if stream.boot == self.receipts.boot:
+            if stream.boot == self._boot:
                 accounts[stream.contract] = account
         return accounts, dict(spooled)
 

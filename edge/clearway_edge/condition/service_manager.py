@@ -43,21 +43,21 @@ def manager_socket(environment: Mapping[str, str], pid: int) -> ManagerSocket:
 
 
 class ServiceManager:
-    """The service manager's socket; without one, everything here does nothing.
+    """Speaks to the service manager's socket; without one, everything here does nothing.
 
     Parameters
     ----------
-    address, watchdog_s
-        See `ManagerSocket`.
+    line
+        Where it listens.
     clock
         Tells when the next sign of life is due.
     """
 
-    def __init__(self, address: str | None, clock: Clock, *, watchdog_s: float | None) -> None:
-        self._address = address
+    def __init__(self, line: ManagerSocket, clock: Clock) -> None:
+        self._address = line.address
         self._clock = clock
         # Half of the time, as sd_watchdog_enabled(3) recommends: one late beat is no death.
-        self._every_s = None if watchdog_s is None else watchdog_s / 2
+        self._every_s = None if line.watchdog_s is None else line.watchdog_s / 2
         self._next_s = 0.0
         self._ready = False
         self._words = ""

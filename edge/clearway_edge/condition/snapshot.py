@@ -6,31 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from clearway_core.contracts.wire import GATEWAY_BOOKS, GATEWAY_HEALTH
 from clearway_edge.certificate import Validity
 from clearway_edge.condition.device import Disk
 from clearway_edge.condition.source_states import SourceState
 from clearway_edge.outbox.outbox import Account
 from clearway_edge.page.lake_receipts import Confirmed
-
-OWN_CONTRACTS = frozenset({GATEWAY_HEALTH.identifier, GATEWAY_BOOKS.identifier})
-"""What the gateway says about itself; nothing that a sensor read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """How the forwarder does.
-
-    Parameters
-    ----------
-    state
-        ``connecting``, ``draining``, ``up to date``, or ``refused: …`` with the reason.
-    sent_bytes
-        Payload that the log has taken since the start. [B]
-    """
-
-    state: str
-    sent_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +27,10 @@ class Snapshot:
         Books of this start, by contract; what the gateway says about itself is left out.
     spooled
         Readings that wait, of all starts, by contract.
+    forwarder_state
+        ``connecting``, ``draining``, ``up to date``, or ``refused: …`` with the reason.
+    sent_bytes
+        Payload that the log has taken since the start. [B]
     oldest_spooled_age_s
         [s]
     receiver_distance_m
@@ -69,7 +53,8 @@ class Snapshot:
     sources: Mapping[str, SourceState]
     accounts: Mapping[str, Account]
     spooled: Mapping[str, int]
-    sending: Sending
+    forwarder_state: str
+    sent_bytes: int
     spooled_bytes: int
     max_spooled_bytes: int
     oldest_spooled_age_s: float | None

@@ -62,7 +62,7 @@ def read_state(file: Path) -> Mapping[str, object] | None:
     """Return what the gateway last said, or None if it said nothing that can be read."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return cast("dict[str, object]", found) if isinstance(found, dict) else None
 

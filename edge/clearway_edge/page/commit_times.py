@@ -40,11 +40,6 @@ class CommitTimes:
                 if number > (known[-1].next_seq if known else 0):
                     known.append(_Commit(number, at_ms))
 
-    def next_seq(self) -> dict[str, int]:
-        """Return the first number not used yet, by contract."""
-        with self._lock:
-            return {name: known[-1].next_seq for name, known in self._commits.items() if known}
-
     def committed_at_ms(self, contract: str, seq: int) -> int | None:
         """Return when a reading was put on the disk, or None if that is long ago [ms]."""
         with self._lock:

@@ -11,8 +11,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from clearway_core.clock import to_ms
-from clearway_edge.condition.snapshot import OWN_CONTRACTS, Snapshot
+from clearway_edge.condition.snapshot import Snapshot
 from clearway_edge.condition.source_states import SourceState
+from clearway_edge.outbox.outbox import OWN_REPORTS
 from clearway_edge.page.lake_receipts import Confirmed
 
 WIRED = frozenset({"nmea", "gpsd", "pmsx003", "sds011", "sps30"})
@@ -133,7 +134,7 @@ def duration(seconds: float) -> str:
 
 def _lake(seen: Snapshot) -> Check:
     name = "Lake"
-    readings = [one for one in seen.confirmed.values() if one.contract not in OWN_CONTRACTS]
+    readings = [one for one in seen.confirmed.values() if one.contract not in OWN_REPORTS]
     stored = [one for one in readings if one.n_stored > 0]
     if stored:
         newest = max(stored, key=lambda one: one.committed_at_ms)
@@ -235,7 +236,7 @@ def _clock(seen: Snapshot) -> Check:
 
 
 def _sending(seen: Snapshot) -> Check:
-    state = seen.sending.state
+    state = seen.forwarder_state
     name = "Broker"
     if state.startswith(("refused", "connecting: ")):
         words, remedy = _parted(state)

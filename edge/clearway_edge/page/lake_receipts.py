@@ -65,23 +65,32 @@ class LakeReceipts:
         Whose receipts.
     clock
         Tells how long a reading took.
-    commit_times
-        When readings were put on the disk.
     """
 
-    def __init__(
-        self, open_log: Callable[[], Log], *, gateway: str, clock: Clock, commit_times: CommitTimes
-    ) -> None:
+    def __init__(self, open_log: Callable[[], Log], *, gateway: str, clock: Clock) -> None:
         self._open_log = open_log
         self._gateway = gateway
         self._clock = clock
-        self._commit_times = commit_times
+        self._commit_times = CommitTimes()
         self._lock = threading.Lock()
         self._confirmed: dict[str, Confirmed] = {}
         self._wanted = threading.Event()
         self._wanted_until_s = 0.0
-        self.boot: int | None = None
+        self._boot: int | None = None
         self.error = ""
+
+    def committed(self, boot: int, next_seq: Mapping[str, int]) -> None:
+        """Note what this start of the gateway has put on the disk.
+
+        Parameters
+        ----------
+        boot
+            The start.
+        next_seq
+            First number not used yet, by contract.
+        """
+        self._boot = boot
+        self._commit_times.committed(next_seq, round(self._clock.monotonic_s() * 1000))
 
     def want(self) -> None:
         """Say that somebody looks now."""
@@ -94,7 +103,7 @@ class LakeReceipts:
             return dict(self._confirmed)
 
     def run(self, stop: threading.Event) -> None:
-        """Read while it is wanted, until `stop` is set; whoever sets it calls `wake` too."""
+        """Read while it is wanted, until `stop` is set; `want` ends a wait."""
         while not stop.is_set():
             if not self._is_wanted():
                 self._wanted.wait(_PAUSE_S)
@@ -110,10 +119,6 @@ class LakeReceipts:
                 self.error = f"{type(error).__name__}: {error}"
             if not stop.is_set():
                 stop.wait(_PAUSE_S if self.error else 0)
-
-    def wake(self) -> None:
-        """End a wait, so that `run` sees that it shall stop."""
-        self._wanted.set()
 
     def _is_wanted(self) -> bool:
         return self._clock.monotonic_s() < self._wanted_until_s
@@ -141,7 +146,7 @@ class LakeReceipts:
             source.close()
 
     def _take(self, receipt: Receipt) -> None:
-        if receipt.gateway != self._gateway or receipt.boot != self.boot:
+        if receipt.gateway != self._gateway or receipt.boot != self._boot:
             return
         with self._lock:
             known = self._confirmed.get(receipt.contract)

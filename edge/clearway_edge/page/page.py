@@ -20,7 +20,7 @@ def page_values(seen: Snapshot) -> dict[str, object]:
         "uptime_s": round(seen.uptime_s, 1),
         "checks": [asdict(check) for check in checks],
         "confirmed": [asdict(one) for _, one in sorted(seen.confirmed.items())],
-        "forwarder_state": seen.sending.state,
+        "forwarder_state": seen.forwarder_state,
         "n_spooled": seen.n_spooled,
         "books": {
             contract: {

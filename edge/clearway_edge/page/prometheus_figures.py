@@ -72,11 +72,9 @@ class _Figures(Collector):
         seen = self._seen
         state = _gauge("forwarder_state", "1 for the state that it is in.", "state")
         for name in _STATES:
-            state.add_metric([name], 1 if seen.sending.state.startswith(name) else 0)
+            state.add_metric([name], 1 if seen.forwarder_state.startswith(name) else 0)
         yield state
-        yield _one(
-            _counter("sent_bytes", "Payload that the log has taken."), seen.sending.sent_bytes
-        )
+        yield _one(_counter("sent_bytes", "Payload that the log has taken."), seen.sent_bytes)
         yield from _known(
             ("spooled_bytes", "Payload that waits in the outbox.", seen.spooled_bytes),
             ("spooled_max_bytes", "What may wait at most.", seen.max_spooled_bytes),
