@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from clearway_core.errors import ClearwayError
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from clearway_broker.server import Broker
 
 REPOSITORY = Path(__file__).parents[1]
+
+# A busy machine takes its time: how long an example took says nothing about the law.
+settings.register_profile("clearway", deadline=None)
+settings.load_profile("clearway")
 
 
 @pytest.fixture(scope="session")
