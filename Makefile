@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve secrets test faults lint format check docs lock clean
+.PHONY: help demo airflow serve secrets test faults fuzz lint format check docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: $(VENV)/.dev ## Run all tests that this machine can run
 
 faults: $(VENV)/.dev ## Break real gateways 1,100 times and account for every reading (20 minutes)
 	$(BIN)/python tests/trials/run.py $(FAULTS_OPTIONS)
+
+fuzz: $(VENV)/.dev ## Feed broken bytes to every parser, ten minutes each
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_OPTIONS)
 
 lint: $(VENV)/.dev ## Format check, lint, types, imports between components
 	$(BIN)/ruff format --check .
