@@ -91,7 +91,7 @@ def feature_names(file: Path) -> frozenset[str] | None:
     """Return the names in a GeoJSON file, or None if there is no readable file."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     features = document.get("features") if isinstance(document, dict) else None
     found = set()
@@ -111,6 +111,9 @@ def _features(file: Path, fault: SayFault) -> list[object]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         fault(where, "json", f"is not JSON: {error.msg}; was the file cut off?")
+        return []
+    except RecursionError:
+        fault("file", "json", "is not GeoJSON: lists within lists without end")
         return []
     features = document.get("features") if isinstance(document, dict) else None
     kind = document.get("type") if isinstance(document, dict) else type(document).__name__

@@ -119,7 +119,11 @@ def check_table(
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     skipped = len(text.splitlines()) - len(lines)
     reader = csv.DictReader(io.StringIO("\n".join(lines)), strict=True)
-    header = reader.fieldnames or []
+    try:
+        header = reader.fieldnames or []
+    except csv.Error as error:
+        fault(f"line {1 + skipped}", "csv", f"is not CSV: {error}")
+        return
     lacking = [column for column in rule.columns if column not in header]
     if lacking:
         found = ", ".join(header) or "nothing"

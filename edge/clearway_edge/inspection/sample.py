@@ -274,23 +274,31 @@ def _longest_list(document: object) -> tuple[str, list[object]]:
     return best
 
 
-def _flat(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in record.items():
+def _flat(record: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the values of a record and of those within it, by dotted names."""
+    todo = list(reversed(record.items()))
+    while todo:
+        name, value = todo.pop()
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            todo += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
         else:
-            yield f"{prefix}{key}", value
+            yield name, value
 
 
 def _parquet(file: Path) -> Sample:
     try:
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415 -- a gateway has no pyarrow
+        from pyarrow import ArrowException  # noqa: PLC0415 -- a gateway has no pyarrow
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
     except ImportError as error:
         message = f"{file} is Parquet, which needs pyarrow: install 'clearway[pipeline]'"
         raise MissingDependency(message) from error
-    table = ParquetFile(file)
-    batch = next(table.iter_batches(batch_size=ROWS, use_threads=False), None)
-    rows = [] if batch is None else [dict(_flat(row)) for row in batch.to_pylist()]
+    try:
+        table = ParquetFile(file)
+        batch = next(table.iter_batches(batch_size=ROWS, use_threads=False), None)
+        rows = [] if batch is None else [dict(_flat(row)) for row in batch.to_pylist()]
+    except ArrowException as error:
+        message = f"{file} begins like Parquet but cannot be read: {error}. Is it complete?"
+        raise SourceUnavailable(message) from error
     names = list(dict.fromkeys(name for row in rows for name in row)) or table.schema_arrow.names
     return Sample(
         file=file,

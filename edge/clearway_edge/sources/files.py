@@ -307,7 +307,7 @@ def _parquet_chunks(
     stream: IO[bytes], file: Path, profile: SourceProfile, rows: int
 ) -> Iterator[RawChunk]:
     try:
-        from pyarrow import ArrowInvalid  # noqa: PLC0415 -- a gateway has no pyarrow
+        from pyarrow import ArrowException  # noqa: PLC0415 -- a gateway has no pyarrow
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415
     except ImportError as error:
         message = (
@@ -317,7 +317,7 @@ def _parquet_chunks(
         raise MissingDependency(message) from error
     try:
         table = ParquetFile(stream)
-    except ArrowInvalid as error:
+    except ArrowException as error:
         message = f"{file} is not a Parquet file ({error}): check format.kind of the profile"
         raise UsageError(message) from error
     names = list(profile.source_columns)
@@ -331,7 +331,7 @@ def _parquet_chunks(
         raise UsageError(message)
     next_seq = 0
     batches = table.iter_batches(batch_size=rows, columns=tops, use_threads=False)
-    for batch in _whole(batches, ArrowInvalid):
+    for batch in _whole(batches, ArrowException):
         seq = range(next_seq, next_seq + batch.num_rows)
         next_seq += batch.num_rows
         values = {name: batch.column(name).to_pylist() for name in tops}

@@ -102,7 +102,7 @@ def read_zone(path: Path, *, resolution: int) -> Zone:
         raise UsageError(message) from error
     try:
         document: object = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines or any(line[0] in "{[" for line in lines):
             message = f"{path}: is not JSON: {error}; {_FORM}"

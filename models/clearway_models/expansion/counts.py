@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clearway_core import geo
+from clearway_core.errors import SettingsError
 from clearway_core.settings import raise_faults
 from clearway_models.expansion.passes import Place
 
@@ -106,34 +108,42 @@ def read_counts(path: Path, resolution: int) -> list[Count]:
     faults: list[str] = []
     single: dict[tuple[float, float, datetime], float] = {}
     together: dict[tuple[float, float, datetime], float] = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
-        raise_faults([f"{path}: column {name} is missing" for name in missing])
-        for line, row in enumerate(reader, start=2):
-            try:
-                lon_deg, lat_deg = float(row["lon_deg"]), float(row["lat_deg"])
-                vehicles = float(row["vehicles_per_hour"])
-                hour = datetime.fromisoformat(row["hour_start"])
-            except (TypeError, ValueError) as error:
-                faults.append(f"{path}: line {line}: {error}")
-                continue
-            if hour.tzinfo is None or not vehicles >= 0 or not math.isfinite(vehicles):
-                faults.append(
-                    f"{path}: line {line}: expected hour_start with offset and vehicles_per_hour "
-                    f"of at least 0, got {row['hour_start']} and {row['vehicles_per_hour']}"
-                )
-                continue
-            key = (lon_deg, lat_deg, hour.astimezone(UTC))
-            if row["vehicle_class"] == "all":
-                together[key] = vehicles
-            else:
-                single[key] = single.get(key, 0.0) + vehicles
+    for line, row in enumerate(_rows(path), start=2):
+        try:
+            lon_deg, lat_deg = float(row["lon_deg"]), float(row["lat_deg"])
+            vehicles = float(row["vehicles_per_hour"])
+            hour = datetime.fromisoformat(row["hour_start"])
+        except (TypeError, ValueError) as error:
+            faults.append(f"{path}: line {line}: {error}")
+            continue
+        if hour.tzinfo is None or not vehicles >= 0 or not math.isfinite(vehicles):
+            faults.append(
+                f"{path}: line {line}: expected hour_start with offset and vehicles_per_hour "
+                f"of at least 0, got {row['hour_start']} and {row['vehicles_per_hour']}"
+            )
+            continue
+        key = (lon_deg, lat_deg, hour.astimezone(UTC))
+        if row["vehicle_class"] == "all":
+            together[key] = vehicles
+        else:
+            single[key] = single.get(key, 0.0) + vehicles
     raise_faults(faults)
     return [
         Count((lon, lat), geo.cell_at(lon, lat, resolution), hour, vehicles)
         for (lon, lat, hour), vehicles in sorted((single | together).items())
     ]
+
+
+def _rows(path: Path) -> csv.DictReader[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected UTF-8 text ({error}); save it as CSV UTF-8"
+        raise SettingsError([message]) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
+    raise_faults([f"{path}: column {name} is missing" for name in missing])
+    return reader
 
 
 def expansion_of(
