@@ -54,7 +54,10 @@ def normal(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 MODULES = {
-    "clearway": ("clearway_transforms.vehicle_jobs", "clearway_transforms.cells"),
+    "clearway": (
+        "clearway_transforms.jobs.vehicles",
+        "clearway_transforms.congestion.cells",
+    ),
     "duckdb": ("duckdb",),
     "pandas": ("pandas", "pyarrow.parquet"),
     "polars": ("polars_h3",),

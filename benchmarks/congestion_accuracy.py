@@ -26,9 +26,9 @@ from simulated_accuracy import (
     with_reference,
 )
 
-from clearway_transforms import cells, speed
+from clearway_transforms.congestion import cells, speed
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))

@@ -49,14 +49,16 @@ def clearway(
     folder: Path, *, cells_given: bool = True, halves: bool = True
 ) -> Iterator[pl.DataFrame]:
     """Run the shipped functions, a day and vehicle bucket after the other."""
-    from clearway_transforms import cells, clean, travel
+    from clearway_transforms.cleaning import clean
+    from clearway_transforms.congestion import cells
+    from clearway_transforms.jobs.vehicles import vehicle_travel_of
     from clearway_transforms.parameters import congestion_parameters
-    from clearway_transforms.vehicle_jobs import vehicle_travel_of
+    from clearway_transforms.travel import allocation
 
     parameters = congestion_parameters()
-    cut = _halved if halves else travel.cut_by_cell
+    cut = _halved if halves else allocation.cut_by_cell
     not_read = (*clean.NOT_USED, *(GIVEN if not cells_given else ()))
-    with mock.patch.object(travel, "cut_by_cell", cut):
+    with mock.patch.object(allocation, "cut_by_cell", cut):
         for day in days_of(folder):
             units = []
             for bucket in sorted(day.iterdir()):

@@ -22,9 +22,10 @@ import numpy as np
 import polars as pl
 
 from clearway_core.corridor_lines import Corridor
-from clearway_transforms import comparison
-from clearway_transforms.comparison import Question
-from clearway_transforms.verdict import Verdict, comparison_parameters
+from clearway_transforms.comparison import panel
+from clearway_transforms.comparison.panel import Question
+from clearway_transforms.comparison.verdict import Verdict
+from clearway_transforms.parameters import comparison_parameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -76,7 +77,7 @@ def answers(before: pl.LazyFrame, after: pl.LazyFrame, *, lowered: bool) -> dict
         pair = (before, after)
         if name == "corridor":
             pair = (with_corridor(before), with_corridor(after))
-        result = comparison.month_change(*pair, question, parameters).collect()
+        result = panel.month_change(*pair, question, parameters).collect()
         found[name] = result.filter(~pl.col("reasons").list.contains("few_vehicles"))
     return found
 

@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 import polars_h3
 
-from clearway_transforms import blend, cells, speed
-from clearway_transforms.evidence import blend_parameters
-from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
+from clearway_transforms.blending import blend
+from clearway_transforms.congestion import cells, speed
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
+from clearway_transforms.parameters import blend_parameters, congestion_parameters
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "sim"))

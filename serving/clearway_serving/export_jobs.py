@@ -21,7 +21,8 @@ from clearway_core.progress import Progress, silent
 from clearway_serving import complete_grid, export, export_windows
 from clearway_serving.places import Places
 from clearway_serving.published import Product, PublishedTables
-from clearway_transforms.release import LADDER, release_parameters
+from clearway_transforms.parameters import release_parameters
+from clearway_transforms.release.gate import LADDER
 
 FORMATS = ("parquet", "csv", "geojson")
 

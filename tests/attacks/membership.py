@@ -20,8 +20,9 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from clearway_core.geo import parent_of
-from clearway_transforms import cells, release
-from clearway_transforms.public_values import _STEPS
+from clearway_transforms.congestion import cells
+from clearway_transforms.release import gate
+from clearway_transforms.release.public_values import _STEPS
 
 Product = tuple[int, int]
 View = dict[Product, np.ndarray]
@@ -37,7 +38,7 @@ PLACES = {
         cell: n
         for n, cell in enumerate(sorted({parent_of(cell, resolution) for cell in fleets.CELLS}))
     }
-    for resolution in {resolution for resolution, _ in release.LADDER}
+    for resolution in {resolution for resolution, _ in gate.LADDER}
 }
 
 
@@ -85,7 +86,7 @@ def own_parts(vehicle_travel: pl.DataFrame, targets: Sequence[str]) -> dict[Prod
     """Return what each target would add to each value, which the attacker knows."""
     number = {name: n for n, name in enumerate(targets)}
     parts = {}
-    for product in release.LADDER:
+    for product in gate.LADDER:
         rows = cells.roll_up(
             vehicle_travel.lazy(), resolution=product[0], window_minutes=product[1]
         ).collect()
@@ -120,7 +121,7 @@ class Attacker:
     def learn(self, history: Sequence[Day], answered: Sequence[Day]) -> None:
         """Learn usual values from one set of days, and what evidence is worth from another."""
         self._usual = {}
-        for product in release.LADDER:
+        for product in gate.LADDER:
             exact = np.array([day.views["ungated"][product] for day in history])
             counts = np.nan_to_num(exact[:, :, :N_COUNTS])
             with warnings.catch_warnings(action="ignore"):
@@ -145,7 +146,7 @@ class Attacker:
 
     def evidence(self, day: Day) -> np.ndarray:
         """Return log likelihood ratios per target, added up by product and kind of value."""
-        return np.hstack([self._of_product(day, product) for product in release.LADDER])
+        return np.hstack([self._of_product(day, product) for product in gate.LADDER])
 
     def _of_product(self, day: Day, product: Product) -> np.ndarray:
         mean, spread, usual_pace, pace_spread, usual_total = self._usual[product]

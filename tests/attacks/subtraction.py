@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import polars_h3
 
-from clearway_transforms import release
+from clearway_transforms.release import gate
 
 
 def rests(
@@ -17,7 +17,7 @@ def rests(
     """
     found = []
     left = travel.with_columns(open=pl.lit(value=True))
-    for resolution, minutes in release.LADDER:
+    for resolution, minutes in gate.LADDER:
         where = {
             "cell": polars_h3.cell_to_parent(pl.col("h3_cell"), resolution).cast(pl.UInt64),
             "window": pl.col("window_start").dt.truncate(f"{minutes}m"),

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from clearway_core.city import City
 from clearway_core.lake import Lake
 from clearway_transforms import jobs
-from clearway_transforms.release_jobs import settle_release
+from clearway_transforms.jobs.release import settle_release
 
 
 class At:

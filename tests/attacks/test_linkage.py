@@ -8,11 +8,12 @@ import pytest
 from doubles import attack_fleets as fleets
 from sklearn.metrics import roc_auc_score
 
-from clearway_transforms import cells, public_values, release, release_ladder
+from clearway_transforms.congestion import cells
+from clearway_transforms.release import gate, ladder, public_values
 
 N_HABITS, N_OTHERS, N_TOP, N_DAYS = 40, 500, 8, 8
-RULE = release.public_rule(n_providers=1)
-HOUR = release.LADDER[1]
+RULE = gate.public_rule(n_providers=1)
+HOUR = gate.LADDER[1]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_places_link_stored_days_so_they_stay_inside_and_public_days_hardly(days
     # Outside: is the vehicle with these habits out today? Its top places against other days.
     public = [
         public_values.coarse(
-            release_ladder.public_travel(travel, RULE, time_zone="UTC")[HOUR].lazy()
+            ladder.public_travel(travel, RULE, time_zone="UTC")[HOUR].lazy()
         ).collect()
         for travel, _ in days
     ]
@@ -115,6 +116,6 @@ def test_four_places_single_out_most_stored_traces_and_no_public_row(days, recor
             single += sum(points <= visits[other] for other in named) == 1
         record_property(f"unicity_{n_points}_points", single / len(asked))
     assert single / len(asked) >= 0.9
-    for product, rows in release_ladder.public_travel(travel, RULE, time_zone="UTC").items():
+    for product, rows in ladder.public_travel(travel, RULE, time_zone="UTC").items():
         assert rows["n_vehicles"].min() >= RULE.min_vehicles, product
         assert "vehicle" not in rows.columns

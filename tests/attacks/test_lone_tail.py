@@ -8,7 +8,7 @@ from doubles import transforms_pings as pings
 
 from clearway_core.lake import Lake
 from clearway_transforms import jobs
-from clearway_transforms.release_jobs import released_sums
+from clearway_transforms.jobs.release import released_sums
 
 
 def test_the_tail_of_one_vehicle_is_in_no_public_row(tmp_path):

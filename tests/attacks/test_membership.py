@@ -9,8 +9,9 @@ from attacks.membership import Attacker, Day, own_parts, view_of
 from doubles import attack_fleets as fleets
 from sklearn.metrics import roc_auc_score
 
-from clearway_transforms import cells, public_values, release, release_ladder, speed
+from clearway_transforms.congestion import cells, speed
 from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.release import gate, ladder, public_values
 
 N_USUAL = 300
 """Vehicles of a usual day."""
@@ -18,7 +19,7 @@ N_USUAL = 300
 N_TARGETS = 40
 HISTORY, ANSWERED, ATTACKED = 12, 6, 8
 PARAMETERS = congestion_parameters()
-RULE = release.public_rule(n_providers=1)
+RULE = gate.public_rule(n_providers=1)
 
 
 def publish(seed: int) -> Day:
@@ -34,12 +35,12 @@ def publish(seed: int) -> Day:
     names = [f"target-{n}" for n in range(N_TARGETS)]
     there = [name for name, flag in zip(names, present, strict=True) if flag]
     travel = pl.concat([others, known.filter(pl.col("vehicle").is_in(there))])
-    gated = release_ladder.public_travel(travel, RULE, time_zone="UTC")
+    gated = ladder.public_travel(travel, RULE, time_zone="UTC")
     every = {
         (resolution, minutes): cells.cell_travel(
             cells.roll_up(travel.lazy(), resolution=resolution, window_minutes=minutes)
         ).collect()
-        for resolution, minutes in release.LADDER
+        for resolution, minutes in gate.LADDER
     }
     speeds = {
         name: {

@@ -9,9 +9,11 @@ from doubles import attack_fleets as fleets
 from doubles import transforms_pings as pings
 
 from clearway_core.lake import Lake
-from clearway_transforms import cells, jobs, release, release_ladder
+from clearway_transforms import jobs
+from clearway_transforms.congestion import cells
+from clearway_transforms.release import gate, ladder
 
-RULE = release.public_rule(n_providers=1)
+RULE = gate.public_rule(n_providers=1)
 
 
 def a_day() -> pl.DataFrame:
@@ -22,7 +24,7 @@ def a_day() -> pl.DataFrame:
 
 def test_parents_less_children_leave_nobody_or_ten_vehicles():
     travel = a_day()
-    public = release_ladder.public_travel(travel, RULE, time_zone="UTC")
+    public = ladder.public_travel(travel, RULE, time_zone="UTC")
     found = rests(travel, public)
     assert len(found) > 300
     for n_vehicles, left_ms, due_ms in found:
@@ -33,13 +35,13 @@ def test_parents_less_children_leave_nobody_or_ten_vehicles():
 def test_the_attack_works_where_each_row_is_gated_by_itself():
     travel = a_day()
     alone = {
-        (resolution, minutes): release.release(
+        (resolution, minutes): gate.release(
             cells.cell_travel(
                 cells.roll_up(travel.lazy(), resolution=resolution, window_minutes=minutes)
             ),
             RULE,
         ).collect()
-        for resolution, minutes in release.LADDER
+        for resolution, minutes in gate.LADDER
     }
     thin = [n for n, left_ms, _ in rests(travel, alone) if left_ms and n < RULE.min_vehicles]
     assert thin, "without complementary suppression a few vehicles can be told"

@@ -12,9 +12,11 @@ import polars_h3
 from doubles import transforms_pings as pings
 
 from clearway_core.calendar import Calendar, public_holidays
-from clearway_transforms import cells, comparison, periods
+from clearway_transforms.comparison import panel
+from clearway_transforms.congestion import cells
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
+from clearway_transforms.reliability import periods
 
 DAYS = ("2008-05-21", "2008-05-22", "2008-05-24")
 ZONE = "America/Los_Angeles"
@@ -44,7 +46,7 @@ def vehicle_rows(data: Path, *, one_in: int = 1) -> pl.DataFrame:
     return (
         placed.with_columns(
             h3_cell=cell,
-            day_kind=comparison.day_kind(pl.col("day_type"), pl.col("day_tags")),
+            day_kind=panel.day_kind(pl.col("day_type"), pl.col("day_tags")),
         )
         .filter(pl.col("duration_ms") > 0)
         .group_by("vehicle", "local_date", "day_kind", "period", "h3_cell")

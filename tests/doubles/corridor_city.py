@@ -10,9 +10,9 @@ import polars as pl
 
 from clearway_core.corridor_lines import Corridor
 from clearway_core.units import EARTH_RADIUS_M
-from clearway_transforms import trips
-from clearway_transforms.corridor_segments import CorridorIndex
+from clearway_transforms.corridors.corridor_segments import CorridorIndex
 from clearway_transforms.parameters import congestion_parameters, corridor_parameters
+from clearway_transforms.travel import trips
 
 WEST, SOUTH = 100.5, 13.7
 START = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)

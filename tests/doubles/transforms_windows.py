@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from clearway_core.calendar import Calendar
-from clearway_transforms import periods
 from clearway_transforms.parameters import ReliabilityParameters, reliability_parameters
+from clearway_transforms.reliability import periods
 
 CELL = 0x891F1D48957FFFF
 MONDAY = date(2026, 3, 2)

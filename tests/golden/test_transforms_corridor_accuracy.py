@@ -21,10 +21,11 @@ from clearway_core.city import City
 from clearway_core.corridor_lines import read_corridors
 from clearway_core.lake import Lake
 from clearway_core.progress import silent
-from clearway_transforms import corridor_jobs, tables
-from clearway_transforms.product import Product
-from clearway_transforms.vehicle_jobs import build_vehicle_travel
-from clearway_transforms.verification_jobs import verify_corridors
+from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.corridors import build_corridors
+from clearway_transforms.jobs.product import Product
+from clearway_transforms.jobs.vehicles import build_vehicle_travel
+from clearway_transforms.jobs.verification import verify_corridors
 
 START = datetime(2026, 1, 14, 23, 30, tzinfo=UTC)
 """Second 0 of the simulation."""
@@ -121,7 +122,7 @@ def built(scenario, tmp_path_factory) -> tuple[Lake, City]:
     days = tables.ping_days(lake)
     product = Product(resolution=9, window_minutes=15, city=city)
     build_vehicle_travel(lake, product, units=days, progress=silent)
-    corridor_jobs.build_corridors(lake, city, list(days))
+    build_corridors(lake, city, list(days))
     return lake, city
 
 

@@ -11,11 +11,12 @@ import pytest
 from scipy.stats import t as student
 
 from clearway_core.distance import distance_m
-from clearway_transforms import air_quality, congestion, speed, sphere
-from clearway_transforms.air_jobs import air_parameters
-from clearway_transforms.calibration import calibrations
-from clearway_transforms.evidence import shrink
-from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.air import air_quality
+from clearway_transforms.air.calibration import calibrations
+from clearway_transforms.blending.evidence import shrink
+from clearway_transforms.congestion import indices, speed
+from clearway_transforms.geometry import sphere
+from clearway_transforms.parameters import air_parameters, congestion_parameters
 
 
 def one(expression: pl.Expr, **values: object) -> object:
@@ -41,7 +42,7 @@ def test_no_time_has_no_speed():
 def test_travel_time_index_of_the_mean_travel_time():
     times_s = [100, 105, 110, 120, 130, 150, 160, 180, 200, 300]
     mean_kmh, free_kmh = 3600 / (sum(times_s) / 10), 3600 / 100
-    tti = one(congestion.travel_time_index(pl.col("v"), pl.col("f")), v=mean_kmh, f=free_kmh)
+    tti = one(indices.travel_time_index(pl.col("v"), pl.col("f")), v=mean_kmh, f=free_kmh)
     assert tti == pytest.approx(1.555)
 
 
@@ -53,7 +54,7 @@ def test_percentiles_are_of_type_7(quantile, expected):
 
 
 def test_delay_of_18_against_45_kmh():
-    lost = one(congestion.delay_s_per_km(pl.col("v"), pl.col("f")), v=18.0, f=45.0)
+    lost = one(indices.delay_s_per_km(pl.col("v"), pl.col("f")), v=18.0, f=45.0)
     assert lost == pytest.approx(120.0)
     assert lost * 0.5 * 1200 / 3600 == pytest.approx(20.0)  # vehicle hours an hour on 0.5 km
 

@@ -11,9 +11,10 @@ import pytest
 from doubles import transforms_pings as pings
 
 from clearway_core.lake import Lake
-from clearway_transforms import cells, jobs, speed
+from clearway_transforms import jobs
+from clearway_transforms.congestion import cells, speed
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
 PARAMETERS = congestion_parameters()
 LOCAL = "America/Los_Angeles"

@@ -9,8 +9,13 @@ import polars as pl
 import pytest
 
 from clearway_core.calendar import Calendar
-from clearway_transforms import periods, reliability
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
+from clearway_transforms.reliability import periods
+from clearway_transforms.reliability.measures import (
+    excessive_delay_s,
+    phed_threshold_kmh,
+    reliability,
+)
 
 TRAVEL_TIMES_S = (100, 105, 110, 120, 130, 150, 160, 180, 200, 300)
 FREE_FLOW_S = 100
@@ -51,7 +56,7 @@ def measures() -> dict[str, object]:
             "free_flow_method": ["own_p85"],
         }
     )
-    found = reliability.reliability(
+    found = reliability(
         windows=placed,
         period_travel=travel,
         free_flow=free,
@@ -87,9 +92,9 @@ def test_mean_travel_time_is_distance_over_time(measures):
 
 @pytest.mark.parametrize(("limit_mph", "threshold_mph"), [(30, 20), (45, 27)])
 def test_excessive_delay_counts_below_the_larger_of_20_mph_and_60_percent(limit_mph, threshold_mph):
-    mile = reliability.KM_PER_MILE
+    mile = measures.KM_PER_MILE
     limit = pl.DataFrame({"limit": [limit_mph * mile]})
-    found = limit.select(reliability.phed_threshold_kmh(pl.col("limit"), PARAMETERS)).item()
+    found = limit.select(phed_threshold_kmh(pl.col("limit"), PARAMETERS)).item()
     assert found / mile == pytest.approx(threshold_mph)
 
 
@@ -98,9 +103,7 @@ def test_excessive_delay_counts_below_the_larger_of_20_mph_and_60_percent(limit_
 )
 def test_excessive_delay_of_half_a_mile_at_20_mph(travel_time_s, delay_s):
     # Half a mile at 20 mph takes 90 s.
-    mile = reliability.KM_PER_MILE
+    mile = measures.KM_PER_MILE
     bins = pl.DataFrame({"t": [travel_time_s], "d": [0.5 * mile], "v": [20.0 * mile]})
-    found = bins.select(
-        reliability.excessive_delay_s(pl.col("t"), pl.col("d"), pl.col("v"), PARAMETERS)
-    ).item()
+    found = bins.select(excessive_delay_s(pl.col("t"), pl.col("d"), pl.col("v"), PARAMETERS)).item()
     assert found == pytest.approx(delay_s)

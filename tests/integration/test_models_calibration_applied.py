@@ -16,7 +16,7 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.schema import conform
-from clearway_transforms.calibration import chosen, read_trained
+from clearway_transforms.air.calibration import chosen, read_trained
 from clearway_transforms.jobs import build_air
 
 AIR = Path(clearway_cities.__file__).parent / "demo_city" / "air.csv.gz"

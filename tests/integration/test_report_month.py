@@ -27,7 +27,7 @@ from clearway_serving.report.gather import month_report
 from clearway_serving.report.jobs import ReportAccount, report_congestion
 from clearway_serving.report.sources import Sources
 from clearway_serving.report.texts import Texts
-from clearway_transforms.month import month_of
+from clearway_transforms.comparison.month import month_of
 
 MONTH = "2026-03"
 INTERNAL = ("gps_pings", "vehicle_travel", "vehicle_corridor_travel")

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from doubles import cab_months
 
-from clearway_transforms import comparison
-from clearway_transforms.comparison import Question
-from clearway_transforms.verdict import Verdict, comparison_parameters
+from clearway_transforms.comparison import panel
+from clearway_transforms.comparison.panel import Question
+from clearway_transforms.comparison.verdict import Verdict
+from clearway_transforms.parameters import comparison_parameters
 
 PARAMETERS = comparison_parameters()
 INTERVALS_ALONE = replace(PARAMETERS, min_days=2)
@@ -33,7 +34,7 @@ def cabs(real_data: Path) -> pl.DataFrame:
 def verdicts(
     before: pl.LazyFrame, after: pl.LazyFrame, question: Question, parameters=INTERVALS_ALONE
 ) -> list[str]:
-    found = comparison.month_change(before, after, question, parameters).collect()
+    found = panel.month_change(before, after, question, parameters).collect()
     enough = found.filter(~pl.col("reasons").list.contains("few_vehicles"))
     return enough["verdict"].to_list()
 

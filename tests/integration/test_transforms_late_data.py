@@ -19,8 +19,9 @@ from clearway_core.city import City
 from clearway_core.lake import Lake, open_lake
 from clearway_core.lake_changes import files_added, rows_held
 from clearway_core.lake_upkeep import compact, delete_received_before
-from clearway_transforms import jobs, late_data
-from clearway_transforms.product import Product
+from clearway_transforms import jobs
+from clearway_transforms.jobs import late_data
+from clearway_transforms.jobs.product import Product
 
 BASE = Product(resolution=9, window_minutes=15)
 MONDAY = datetime(2026, 3, 9, 12, tzinfo=UTC)

@@ -17,8 +17,10 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
 from clearway_quality import jobs as quality
 from clearway_serving.export_jobs import ExportRequest, export_table
-from clearway_transforms import jobs, period_jobs, periods
-from clearway_transforms.product import Product
+from clearway_transforms import jobs
+from clearway_transforms.jobs.periods import PeriodAccount, build_reliability, held_days
+from clearway_transforms.jobs.product import Product
+from clearway_transforms.reliability import periods
 
 TABLES = ("period_travel", "reliability", "bottlenecks", "anomalies")
 PRODUCT = Product(resolution=9, window_minutes=15)
@@ -102,7 +104,7 @@ def month_with_a_crash() -> pl.DataFrame:
 def test_recurring_and_single_congestion_are_told_apart(tmp_path):
     lake = Lake(tmp_path)
     days = fill(lake, month_with_a_crash())
-    account = period_jobs.build_reliability(lake, PRODUCT, days)
+    account = build_reliability(lake, PRODUCT, days)
     assert (account.n_days, account.n_bottlenecks, account.n_anomalies) == (24, 1, 1)
     assert rows_of(lake, "anomalies")["window_start"].to_list() == [
         datetime(2026, 3, 25, 22, tzinfo=UTC)
@@ -114,7 +116,7 @@ def test_recurring_and_single_congestion_are_told_apart(tmp_path):
 def test_spans_are_the_months_that_were_touched_and_the_last_four_weeks(tmp_path):
     lake = Lake(tmp_path)
     days = fill(lake, double.windows(lambda *_: 40.0, first=date(2026, 2, 20), days=24))
-    period_jobs.build_reliability(lake, PRODUCT, days)
+    build_reliability(lake, PRODUCT, days)
     spans = (
         rows_of(lake, "reliability").select("span", "span_first_date", "span_last_date").unique()
     )
@@ -134,9 +136,9 @@ def test_spans_are_the_months_that_were_touched_and_the_last_four_weeks(tmp_path
 def test_a_new_day_changes_its_months_and_leaves_those_before_the_look_back(tmp_path):
     lake = Lake(tmp_path)
     days = fill(lake, double.windows(lambda *_: 40.0, first=date(2026, 1, 20), days=50))
-    period_jobs.build_reliability(lake, PRODUCT, days)
+    build_reliability(lake, PRODUCT, days)
     before = lake.table("reliability").version()
-    period_jobs.build_reliability(lake, PRODUCT, days[-1:])
+    build_reliability(lake, PRODUCT, days[-1:])
     written = lake.table("reliability").version()
     assert written == before + 3  # the newest, February and March
 
@@ -144,17 +146,17 @@ def test_a_new_day_changes_its_months_and_leaves_those_before_the_look_back(tmp_
 def test_a_month_whose_rows_are_gone_is_empty_and_no_fault(tmp_path):
     lake = Lake(tmp_path)
     fill(lake, double.windows(lambda *_: 40.0, days=3))
-    period_jobs.build_reliability(lake, PRODUCT, [date(2026, 1, 7)])
+    build_reliability(lake, PRODUCT, [date(2026, 1, 7)])
     assert set(rows_of(lake, "reliability")["span"]) == {"2026-03", "newest"}
 
 
 def test_built_day_by_day_the_look_back_is_that_of_one_build(tmp_path):
     lake, at_once = Lake(tmp_path / "days"), Lake(tmp_path / "once")
     rows = month_with_a_crash()
-    period_jobs.build_reliability(at_once, PRODUCT, fill(at_once, rows))
+    build_reliability(at_once, PRODUCT, fill(at_once, rows))
     for day in (LAST, double.MONDAY + timedelta(days=3), LAST - timedelta(days=2)):
         days = fill(lake, rows)
-        period_jobs.build_reliability(lake, PRODUCT, [day])
+        build_reliability(lake, PRODUCT, [day])
         assert day in days
     for name in TABLES[1:]:
         assert_frame_equal(rows_of(lake, name), rows_of(at_once, name), check_exact=True)
@@ -171,8 +173,8 @@ def test_what_periods_say_survives_the_deletion_of_raw_gps(tmp_path):
         shutil.rmtree(tmp_path / name)
     for name in TABLES[1:]:
         shutil.rmtree(tmp_path / name, ignore_errors=True)
-    held = period_jobs.held_days(Lake(tmp_path), 9)
-    period_jobs.build_reliability(Lake(tmp_path), PRODUCT, held)
+    held = held_days(Lake(tmp_path), 9)
+    build_reliability(Lake(tmp_path), PRODUCT, held)
     for name, rows in before.items():
         assert_frame_equal(rows_of(Lake(tmp_path), name), rows, check_exact=True)
 
@@ -235,7 +237,7 @@ def test_other_windows_keep_sums_and_measure_no_reliability(tmp_path):
     lake = Lake(tmp_path)
     pings.store(lake, fleet(datetime(2026, 3, 10, 8, tzinfo=UTC)))
     account = jobs.build_congestion(lake, resolution=8, window_minutes=60)
-    assert account.periods == period_jobs.PeriodAccount()
+    assert account.periods == PeriodAccount()
     assert rows_of(lake, "period_travel")["resolution"].unique().to_list() == [8]
     assert rows_of(lake, "reliability").is_empty()
 
@@ -252,14 +254,14 @@ def test_days_are_placed_as_they_were_when_they_were_built(tmp_path):
         ).unique(subset=LAKE_CONTRACTS["period_travel"].key, maintain_order=True),
         {},
     )
-    period_jobs.build_reliability(lake, PRODUCT, days)
+    build_reliability(lake, PRODUCT, days)
     assert set(rows_of(lake, "reliability")["day_group"]) == {"holiday", "all"}
     assert set(periods.stored_days(sums.lazy()).collect()["day_type"]) == {"holiday"}
 
 
 def test_published_tables_pass_the_quality_gate_and_are_exported(tmp_path):
     lake = Lake(tmp_path / "lake")
-    period_jobs.build_reliability(lake, PRODUCT, fill(lake, month_with_a_crash()))
+    build_reliability(lake, PRODUCT, fill(lake, month_with_a_crash()))
     for table in TABLES[1:]:
         check = quality.check(lake, table, report_dir=tmp_path / "quality")
         assert check.passed, check

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_core.contracts.derived_tables import PRIOR_SOURCES
-from clearway_transforms import blend, speed
-from clearway_transforms.evidence import between_variance, blend_parameters, shrink
-from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.blending import blend
+from clearway_transforms.blending.evidence import between_variance, shrink
+from clearway_transforms.congestion import speed
+from clearway_transforms.parameters import blend_parameters, congestion_parameters
 
 DAY = date(2026, 3, 10)
 CENTRE = h3.latlng_to_cell(13.75, 100.5, 9)

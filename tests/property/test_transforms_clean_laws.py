@@ -11,9 +11,10 @@ from doubles import transforms_pings as pings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import clean, trips
+from clearway_transforms.cleaning import clean
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
+from clearway_transforms.travel import trips
 
 PARAMETERS = congestion_parameters()
 DAY = date(2026, 3, 10)

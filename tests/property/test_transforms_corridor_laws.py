@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from clearway_transforms.corridor_passes import GROUP, SUMS, corridor_travel
+from clearway_transforms.corridors.corridor_passes import GROUP, SUMS, corridor_travel
 from clearway_transforms.parameters import corridor_parameters
 
 PARAMETERS = corridor_parameters()

@@ -8,9 +8,9 @@ import polars_h3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms.crossings import Chords, pieces_of
-from clearway_transforms.location import asked, cells_of, within_parent
-from clearway_transforms.outlines import Outlines
+from clearway_transforms.geometry.crossings import Chords, pieces_of
+from clearway_transforms.geometry.location import asked, cells_of, within_parent
+from clearway_transforms.geometry.outlines import Outlines
 
 FEW = settings(max_examples=25, deadline=None)
 WIDTH_DEG = 0.03

@@ -18,9 +18,10 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
 from clearway_core.lake_upkeep import compact
 from clearway_core.progress import silent
-from clearway_transforms import jobs, late_data
-from clearway_transforms.product import Product
-from clearway_transforms.vehicle_jobs import build_vehicle_travel
+from clearway_transforms import jobs
+from clearway_transforms.jobs import late_data
+from clearway_transforms.jobs.product import Product
+from clearway_transforms.jobs.vehicles import build_vehicle_travel
 
 MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)
 BASE = Product(resolution=9, window_minutes=15)

@@ -11,9 +11,11 @@ from doubles import transforms_pings as pings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import cells, chains, congestion, speed, tables, travel, trips
+from clearway_transforms.congestion import cells, indices, speed
+from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
+from clearway_transforms.travel import allocation, chains, trips
 
 PARAMETERS = congestion_parameters()
 DAY = date(2026, 3, 10)
@@ -68,10 +70,10 @@ def travel_of(rows: pl.DataFrame, day: date = DAY) -> pl.DataFrame:
 def test_pieces_of_a_leg_add_up_to_the_leg(rows):
     paired = trips.pair_fixes(ordered(rows), PARAMETERS)
     # A code of its own for each leg, so that its pieces can be found again.
-    legs = travel.counted_legs(paired, PARAMETERS, 9).with_columns(
+    legs = allocation.counted_legs(paired, PARAMETERS, 9).with_columns(
         vehicle_code=pl.int_range(pl.len())
     )
-    pieces = travel.allocate(legs, 9)
+    pieces = allocation.allocate(legs, 9)
     found = pieces.group_by("vehicle_code").agg(pl.col("distance_mm", "time_ms", "n_legs").sum())
     wanted = legs.select(
         "vehicle_code",
@@ -84,7 +86,7 @@ def test_pieces_of_a_leg_add_up_to_the_leg(rows):
 
 
 def ordered(rows: pl.DataFrame) -> pl.LazyFrame:
-    from clearway_transforms import clean  # noqa: PLC0415
+    from clearway_transforms.cleaning import clean  # noqa: PLC0415
 
     return clean.flag_duplicates(rows.lazy()).filter(pl.col("fault").is_null())
 
@@ -168,9 +170,9 @@ def test_indices_stay_in_their_bounds(observed, free):
     frame = pl.DataFrame({"v": [observed], "f": [free]}, schema={"v": pl.Float64, "f": pl.Float64})
     v, f = pl.col("v"), pl.col("f")
     tti, index, delay = frame.select(
-        a=congestion.travel_time_index(v, f),
-        b=congestion.congestion_index(v, f),
-        c=congestion.delay_s_per_km(v, f),
+        a=indices.travel_time_index(v, f),
+        b=indices.congestion_index(v, f),
+        c=indices.delay_s_per_km(v, f),
     ).row(0)
     assert tti is None or tti >= 1
     assert index is None or 0 <= index <= 1

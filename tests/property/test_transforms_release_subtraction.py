@@ -16,9 +16,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import complementary
-from clearway_transforms.complementary import Fleet, Ladder, first_step, public_sets, tally
-from clearway_transforms.release import ReleaseRule
+from clearway_transforms.release import complementary
+from clearway_transforms.release.complementary import Fleet, Ladder, first_step, public_sets, tally
+from clearway_transforms.release.gate import ReleaseRule
 
 K = 3
 N_VEHICLES = 6

@@ -11,9 +11,9 @@ from doubles import transforms_windows as double
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_transforms import congestion
+from clearway_transforms import estimators
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
-from clearway_transforms.reliability import reliability
+from clearway_transforms.reliability.measures import reliability
 
 PARAMETERS = reliability_parameters()
 SPEEDS = st.lists(st.floats(2.0, 120.0), min_size=1, max_size=40)
@@ -69,7 +69,7 @@ def four_weeks(speeds: list[float]) -> pl.DataFrame:
 @given(values=SPEEDS, quantile=st.floats(0.0, 0.99))
 def test_with_equal_weights_the_quantile_is_that_of_numpy(values, quantile):
     rows = pl.LazyFrame({"key": [1] * len(values), "value": values, "weight": [7] * len(values)})
-    found = congestion.weighted_quantiles(
+    found = estimators.weighted_quantiles(
         rows, ["key"], value="value", weight="weight", quantiles={"q": quantile}
     ).collect()["q"]
     assert found.item() == pytest.approx(np.quantile(values, quantile, method="linear"))
@@ -85,7 +85,7 @@ def test_quantiles_of_many_groups_are_those_of_each_and_know_no_order(values, we
 
     def found(frame: pl.DataFrame) -> pl.DataFrame:
         return (
-            congestion.weighted_quantiles(
+            estimators.weighted_quantiles(
                 frame.lazy(), ["key"], value="value", weight="weight", quantiles=QUANTILES
             )
             .sort("key")
@@ -96,7 +96,7 @@ def test_quantiles_of_many_groups_are_those_of_each_and_know_no_order(values, we
     assert many.equals(found(rows.sample(fraction=1.0, shuffle=True, seed=seed)))
     each = rows.group_by("key").agg(
         **{
-            name: congestion.weighted_quantile("value", "weight", quantile)
+            name: estimators.weighted_quantile("value", "weight", quantile)
             for name, quantile in QUANTILES.items()
         }
     )

@@ -12,8 +12,8 @@ from clearway_core.contracts.period_tables import DAY_GROUPS, PERIODS
 from clearway_serving.report import texts
 from clearway_serving.report.figures import KEYS
 from clearway_serving.report.texts import Texts, keys_and_fields
-from clearway_transforms.clean import RULES
-from clearway_transforms.verdict import Reason, Verdict
+from clearway_transforms.cleaning.clean import RULES
+from clearway_transforms.comparison.verdict import Reason, Verdict
 
 PACKAGE = Path(texts.__file__).parent
 USED = re.compile(r"""\bt\(\s*f?['"]([a-z_]+\.[A-Za-z0-9_-]+)['"]""")

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from doubles import transforms_windows as double
 
-from clearway_transforms.anomalies import anomalies
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
+from clearway_transforms.reliability.anomalies import anomalies
 
 PARAMETERS = reliability_parameters()
 LAST = double.MONDAY + timedelta(days=23)  # a Wednesday

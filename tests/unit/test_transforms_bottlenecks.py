@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from doubles import transforms_windows as double
 
-from clearway_transforms.bottlenecks import bottlenecks
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
+from clearway_transforms.reliability.bottlenecks import bottlenecks
 
 PARAMETERS = reliability_parameters()
 EIGHT, NINE = 8 * 60, 9 * 60

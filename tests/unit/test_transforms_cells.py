@@ -7,9 +7,11 @@ import pytest
 from doubles import transforms_pings as pings
 
 from clearway_core.geo import cell_at, disk, parent_of
-from clearway_transforms import cells, congestion
+from clearway_transforms.congestion import cells
+from clearway_transforms.congestion.free_flow import free_flow
+from clearway_transforms.estimators import weighted_quantile
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.travel import OUTLINE_COUNTS, SUMS
+from clearway_transforms.travel.allocation import OUTLINE_COUNTS, SUMS
 
 PARAMETERS = congestion_parameters()
 CELL = cell_at(100.5, 13.75, 9)
@@ -152,7 +154,7 @@ def windows(cell: int, speeds_kmh: list[float], *, step: timedelta, n_vehicles: 
 
 
 def ladder(frame: pl.DataFrame, **options: object) -> pl.DataFrame:
-    found = congestion.free_flow(
+    found = free_flow(
         frame.lazy(), PARAMETERS, **({"resolution": 9, "window_minutes": 60} | options)
     )
     return found.collect().sort("h3_cell")
@@ -222,7 +224,7 @@ def test_a_lucky_window_of_a_few_metres_does_not_make_the_free_flow():
 def test_equal_weights_give_the_percentile_of_type_7():
     frame = pl.DataFrame({"speed": [5.0, 1.0, 9.0, 4.0, 7.0], "w": [3] * 5})
     found = frame.select(
-        weighted=congestion.weighted_quantile("speed", "w", 0.85),
+        weighted=weighted_quantile("speed", "w", 0.85),
         plain=pl.col("speed").quantile(0.85, interpolation="linear"),
     )
     assert found["weighted"].item() == pytest.approx(found["plain"].item())

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from doubles import transforms_pings as pings
 
-from clearway_transforms import clean
+from clearway_transforms.cleaning import clean
 from clearway_transforms.parameters import congestion_parameters
 
 PARAMETERS = congestion_parameters()

@@ -13,9 +13,9 @@ from doubles import transforms_pings as pings
 from clearway_core.city import City, read_city
 from clearway_core.datum import wgs84_to_bd09, wgs84_to_gcj02
 from clearway_core.errors import SettingsError
-from clearway_transforms import clean, near_roads
+from clearway_transforms.cleaning import clean, near_roads
+from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.vehicle_jobs import vehicle_travel_of
 
 PARAMETERS = congestion_parameters()
 PACK = Path(str(files("clearway_cities").joinpath("demo_city")))

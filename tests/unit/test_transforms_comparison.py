@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from clearway_transforms import comparison
-from clearway_transforms.comparison import Question
-from clearway_transforms.verdict import Reason, Verdict, comparison_parameters
+from clearway_transforms.comparison import panel
+from clearway_transforms.comparison.panel import Question
+from clearway_transforms.comparison.verdict import Reason, Verdict
+from clearway_transforms.parameters import comparison_parameters
 
 PARAMETERS = comparison_parameters()
 CITY = Question(
@@ -62,7 +63,7 @@ def row(cell: int, day: int, km: np.ndarray, seconds: np.ndarray) -> dict[str, o
 
 
 def answer(before: pl.LazyFrame, after: pl.LazyFrame, question: Question = CITY) -> pl.DataFrame:
-    return comparison.month_change(before, after, question, PARAMETERS).collect()
+    return panel.month_change(before, after, question, PARAMETERS).collect()
 
 
 def test_twenty_percent_more_time_is_worse_with_the_number_inside_its_interval():
@@ -175,7 +176,7 @@ def test_days_that_no_other_day_is_like_are_left_out():
             "day_tags": [None, None, "holiday: New Year", "school_break", "event: Marathon"],
         }
     )
-    kinds = days.select(comparison.day_kind(pl.col("day_type"), pl.col("day_tags")))
+    kinds = days.select(panel.day_kind(pl.col("day_type"), pl.col("day_tags")))
     assert kinds.to_series().to_list() == [
         "workday",
         "weekend",

@@ -10,7 +10,7 @@ from doubles import corridor_city as city
 
 from clearway_core.corridor_lines import compass_word, corridors_of
 from clearway_core.geo import disk
-from clearway_transforms.corridor_passes import corridor_travel, ways_up
+from clearway_transforms.corridors.corridor_passes import corridor_travel, ways_up
 from clearway_transforms.parameters import corridor_parameters
 
 PARAMETERS = corridor_parameters()

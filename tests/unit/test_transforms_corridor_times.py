@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from clearway_core.calendar import read_calendar
-from clearway_transforms import corridor_times, corridors
+from clearway_transforms.corridors import corridor_times, segment_sums
 from clearway_transforms.parameters import (
     congestion_parameters,
     corridor_parameters,
     reliability_parameters,
 )
-from clearway_transforms.periods import days_frame
+from clearway_transforms.reliability.periods import days_frame
 
 EIGHT = datetime(2026, 3, 10, 1, 0, tzinfo=UTC)
 """A Tuesday, 8 h in Bangkok."""
@@ -52,10 +52,10 @@ def drove(vehicle: str, s_per_segment: float, segments=range(10), **columns) -> 
 
 def times(*travel: pl.DataFrame) -> pl.DataFrame:
     days = days_frame(read_calendar(None), date(2026, 3, 9), date(2026, 3, 12))
-    spans = corridors.by_span(
+    spans = segment_sums.by_span(
         pl.concat(travel).lazy(), days, reliability_parameters(), time_zone="Asia/Bangkok"
     )
-    rows = corridors.with_all_classes(spans, (*corridors.SPAN, "segment"))
+    rows = segment_sums.with_all_classes(spans, (*segment_sums.SPAN, "segment"))
     return corridor_times.corridor_times(
         rows, SEGMENTS, corridor_parameters(), interval_level=0.9
     ).collect()
@@ -140,7 +140,7 @@ def test_free_flow_is_the_corridors_own_percentile_where_it_has_windows_enough()
     found = times(*windows)
     free = corridor_times.free_flow(
         found.lazy(),
-        corridors.corridor_travel(pl.concat(windows).lazy(), SEGMENTS),
+        segment_sums.corridor_travel(pl.concat(windows).lazy(), SEGMENTS),
         SEGMENTS,
         congestion_parameters(),
         min_length_share=0.8,

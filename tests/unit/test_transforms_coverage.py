@@ -17,7 +17,9 @@ import clearway_cities
 from clearway_core.city import read_city
 from clearway_core.geo import cell_at, disk
 from clearway_core.lake import Lake
-from clearway_transforms import coverage, coverage_jobs, jobs
+from clearway_transforms import jobs
+from clearway_transforms.jobs.coverage import populated_cells, shared_out, suppression
+from clearway_transforms.release import coverage
 
 CELLS = disk(cell_at(100.523, 13.752, 8), 1)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -79,7 +81,7 @@ def test_without_people_in_the_pack_it_says_what_is_missing(tmp_path):
     fixes = [pings.drive(f"c{n}", start=NOON, speeds_kmh=[20.0] * 9) for n in range(12)]
     pings.store(lake, pl.concat(fixes))
     jobs.build_congestion(lake, resolution=8, window_minutes=60)
-    found = coverage_jobs.suppression(lake, city=None)
+    found = suppression(lake, city=None)
     assert found.missing == "not available: no city pack"
     assert found.by_quintile["quintile"].to_list() == [0, None]
     # The cabs drive together; only the cells that they merely touch are not public.
@@ -88,7 +90,7 @@ def test_without_people_in_the_pack_it_says_what_is_missing(tmp_path):
 
 def test_the_demo_citys_people_are_all_shared_out():
     city = read_city(Path(clearway_cities.__file__).parent / "demo_city")
-    places, missing = coverage_jobs.populated_cells(city, 8)
+    places, missing = populated_cells(city, 8)
     people = pl.read_csv(city.folder / "population.csv")["population"].sum()
     assert missing is None
     assert places["population"].sum() == pytest.approx(people)
@@ -98,7 +100,7 @@ def test_the_demo_citys_people_are_all_shared_out():
 @pytest.mark.real_data
 def test_san_franciscos_poorest_fifth_is_told_apart(real_data):
     """Census tracts with CalEnviroScreen 3.0: the share of people in poverty orders them."""
-    places = coverage_jobs.shared_out(*san_francisco_tracts(real_data), 8)
+    places = shared_out(*san_francisco_tracts(real_data), 8)
     assert places["population"].sum() == pytest.approx(805_000, rel=0.02)
     assert set(places["quintile"]) == {1, 2, 3, 4, 5}
 

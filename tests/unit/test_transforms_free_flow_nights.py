@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from doubles import transforms_windows as double
 
-from clearway_transforms import congestion
+from clearway_transforms.congestion.free_flow import free_flow
 from clearway_transforms.parameters import congestion_parameters
 
 FIRST = date(2026, 1, 5)
@@ -31,7 +31,7 @@ def nights(kmh: float, *, n: int = 20, n_vehicles: int = 12, every: int = 7) -> 
 
 def found(past: pl.LazyFrame | None, *, day_kmh: float = 40.0) -> dict[str, object]:
     windows = double.windows(lambda *_: day_kmh, days=1, minutes=range(600, 900, 15))
-    rows = congestion.free_flow(
+    rows = free_flow(
         windows.lazy(),
         congestion_parameters(),
         resolution=9,

@@ -10,9 +10,11 @@ import pytest
 from doubles import transforms_windows as double
 
 from clearway_core.calendar import Calendar
-from clearway_transforms import cells, periods, travel
+from clearway_transforms.congestion import cells
+from clearway_transforms.congestion.speed import space_mean_kmh
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
-from clearway_transforms.speed import space_mean_kmh
+from clearway_transforms.reliability import periods
+from clearway_transforms.travel import allocation
 
 HOURS = reliability_parameters()
 WEDNESDAY, SUNDAY = date(2026, 3, 11), date(2026, 3, 15)
@@ -94,11 +96,11 @@ def vehicle_rows(*passes: tuple[str, datetime, float, float, str]) -> pl.DataFra
             "provider": "one",
             "vehicle": vehicle,
             "pseudonym_epoch": epoch,
-            **dict.fromkeys(travel.SUMS, 0),
+            **dict.fromkeys(allocation.SUMS, 0),
             "distance_mm": round(km * 1e6),
             "duration_ms": round(seconds * 1e3),
             "n_pings": 3,
-            **dict.fromkeys(travel.OUTLINE_COUNTS.values(), 3),
+            **dict.fromkeys(allocation.OUTLINE_COUNTS.values(), 3),
         }
         for vehicle, start, km, seconds, epoch in passes
     ]

@@ -8,25 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_core.errors import UsageError
-from clearway_transforms import release
-from clearway_transforms.public_values import coarse, rounded_down
+from clearway_transforms.release import gate
+from clearway_transforms.release.public_values import coarse, rounded_down
 
-RULE = release.public_rule(n_providers=1)
+RULE = gate.public_rule(n_providers=1)
 
 
 def test_a_gate_below_three_vehicles_is_refused():
     with pytest.raises(UsageError, match="at least 3"):
-        release.ReleaseRule(min_vehicles=2, min_providers=1, max_vehicle_share=0.5)
+        gate.ReleaseRule(min_vehicles=2, min_providers=1, max_vehicle_share=0.5)
 
 
 @pytest.mark.parametrize(("n_providers", "expected"), [(0, 1), (1, 1), (2, 2), (7, 2)])
 def test_the_provider_rule_applies_from_two_providers_on(n_providers, expected):
-    rule = release.public_rule(n_providers=n_providers)
+    rule = gate.public_rule(n_providers=n_providers)
     assert (rule.min_vehicles, rule.min_providers) == (10, expected)
 
 
 def test_the_steps_of_the_ladder_lie_within_each_other():
-    for (fine, short), (coarse_, long) in zip(release.LADDER, release.LADDER[1:], strict=False):
+    for (fine, short), (coarse_, long) in zip(gate.LADDER, gate.LADDER[1:], strict=False):
         assert fine >= coarse_
         assert long % short == 0
 
@@ -46,10 +46,10 @@ def test_the_gate_never_lets_a_small_count_through(counts, least, n_providers):
             "top_vehicle_share": [number % 5 / 4 for number in range(len(counts))],
         }
     )
-    rule = release.ReleaseRule(
+    rule = gate.ReleaseRule(
         min_vehicles=least, min_providers=min(n_providers, 2), max_vehicle_share=0.5
     )
-    passed = release.release(rows, rule).collect()
+    passed = gate.release(rows, rule).collect()
     assert passed["n_vehicles"].min() is None or passed["n_vehicles"].min() >= least
     assert passed.filter(pl.col("vehicle_class") != "all").is_empty()
     assert passed.filter(pl.col("top_vehicle_share") > 0.5).is_empty()
@@ -62,13 +62,13 @@ def test_missing_counts_do_not_pass():
         {"n_vehicles": [None, 20, 20], "n_providers": [1, 1, 1], "top_vehicle_share": [0, None, 0]},
         schema_overrides={"n_vehicles": pl.Int64, "top_vehicle_share": pl.Float64},
     )
-    assert release.release(rows, RULE).collect().height == 1
+    assert gate.release(rows, RULE).collect().height == 1
 
 
 def test_rows_that_do_not_say_how_much_one_vehicle_makes_up_are_refused():
     rows = pl.LazyFrame({"n_vehicles": [20], "n_providers": [2]})
     with pytest.raises(UsageError, match="top_vehicle_share"):
-        release.release(rows, RULE)
+        gate.release(rows, RULE)
 
 
 def test_public_counts_are_rounded_down_to_one_two_or_five():

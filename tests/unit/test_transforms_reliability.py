@@ -10,7 +10,7 @@ from doubles import transforms_windows as double
 
 from clearway_core.calendar import Calendar, Term
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
-from clearway_transforms.reliability import reliability
+from clearway_transforms.reliability.measures import reliability
 
 PARAMETERS = reliability_parameters()
 

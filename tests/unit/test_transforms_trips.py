@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 from doubles import transforms_pings as pings
 
-from clearway_transforms import clean, travel, trips
+from clearway_transforms.cleaning import clean
 from clearway_transforms.parameters import congestion_parameters
+from clearway_transforms.travel import allocation, trips
 
 PARAMETERS = congestion_parameters()
 
@@ -102,7 +103,7 @@ def test_an_impossible_reported_speed_is_not_used():
 
 
 def legs(fixes: pl.DataFrame) -> pl.DataFrame:
-    return travel.counted_legs(paired(fixes).lazy(), PARAMETERS, 9).collect().sort("start_ms")
+    return allocation.counted_legs(paired(fixes).lazy(), PARAMETERS, 9).collect().sort("start_ms")
 
 
 def test_reported_speed_wins_over_the_way_between_noisy_positions():

@@ -10,10 +10,10 @@ import pytest
 
 from clearway_core.calendar import read_calendar
 from clearway_core.errors import SettingsError
-from clearway_transforms.drive_file import read_drives
+from clearway_transforms.corridors.drive_file import read_drives
+from clearway_transforms.corridors.verification import compare
 from clearway_transforms.parameters import corridor_parameters, reliability_parameters
-from clearway_transforms.periods import days_frame
-from clearway_transforms.verification import compare
+from clearway_transforms.reliability.periods import days_frame
 
 BANGKOK = ZoneInfo("Asia/Bangkok")
 KNOWN = {("High Street", "in"), ("High Street", "out")}

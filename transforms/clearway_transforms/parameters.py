@@ -66,6 +66,39 @@ class CongestionParameters:
     look_back_days: int
 
 
+@cache
+def congestion_parameters() -> CongestionParameters:
+    """Return the shipped thresholds of the congestion chain."""
+    return read_parameters(PARAMETER_FOLDER / "congestion.toml", CongestionParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendParameters:
+    """Thresholds of blending; meanings stand in ``blend.toml``."""
+
+    min_rows: int
+    slowest_kmh: float
+    cv_floor: float
+    working_variance: float
+    near_windows: int
+    far_windows: int
+    pair_windows: float
+    weeks: int
+    prior_degrees: float
+    interval_level: float
+
+    @property
+    def floor(self) -> float:
+        """Return the smallest variance of log pace [1]."""
+        return self.cv_floor**2
+
+
+@cache
+def blend_parameters() -> BlendParameters:
+    """Return the shipped thresholds of blending."""
+    return read_parameters(PARAMETER_FOLDER / "blend.toml", BlendParameters)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorridorParameters:
     """Thresholds of travel times along corridors; meanings stand in ``corridors.toml``."""
@@ -125,10 +158,64 @@ def reliability_parameters() -> ReliabilityParameters:
     return read_parameters(PARAMETER_FOLDER / "reliability.toml", ReliabilityParameters)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonParameters:
+    """Demands on a comparison; meanings stand in ``comparison.toml``."""
+
+    comparison_level: float
+    band_city: float
+    band_place: float
+    min_days: int
+    min_stratum_days: int
+    min_row_vehicles: int
+    min_places: int
+    min_covered: float
+    vehicle_style_cv: float
+    min_hours: int
+
+
 @cache
-def congestion_parameters() -> CongestionParameters:
-    """Return the shipped thresholds of the congestion chain."""
-    return read_parameters(PARAMETER_FOLDER / "congestion.toml", CongestionParameters)
+def comparison_parameters() -> ComparisonParameters:
+    """Return the shipped demands."""
+    return read_parameters(PARAMETER_FOLDER / "comparison.toml", ComparisonParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseParameters:
+    """Thresholds of the gate; meanings stand in ``release.toml``."""
+
+    min_vehicles: int
+    min_providers: int
+    max_vehicle_share: float
+    closed_hours: float
+
+
+@cache
+def release_parameters() -> ReleaseParameters:
+    """Return the shipped thresholds of the gate."""
+    return read_parameters(PARAMETER_FOLDER / "release.toml", ReleaseParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AirParameters:
+    """Thresholds of the rules; meanings stand in ``air.toml``."""
+
+    pm_range_low_ugm3: float
+    pm_range_high_ugm3: float
+    ab_difference_ugm3: float
+    ab_relative_difference: float
+    stuck_s: float
+    spike_window: int
+    spike_mad: float
+    spike_ugm3: float
+    completeness_pct: float
+    default_interval_s: float
+
+
+@cache
+def air_parameters() -> AirParameters:
+    """Return the shipped thresholds of the air rules."""
+    return read_parameters(PARAMETER_FOLDER / "air.toml", AirParameters)
 
 
 def read_parameters(file: Path, kind: type[Parameters]) -> Parameters:

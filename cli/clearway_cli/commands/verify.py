@@ -18,7 +18,7 @@ from clearway_cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clearway_transforms.verification_jobs import Verification
+    from clearway_transforms.jobs.verification import Verification
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def corridors(
     from clearway_cli.cities import find_city
     from clearway_cli.output import say_json
     from clearway_core.lake import open_lake
-    from clearway_transforms.verification_jobs import verify_corridors
+    from clearway_transforms.jobs.verification import verify_corridors
 
     found = verify_corridors(open_lake(data_dir, lake), file, find_city(city, data_dir))
     if as_json:

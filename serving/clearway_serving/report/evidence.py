@@ -12,12 +12,12 @@ from clearway_core.city import City
 from clearway_core.contracts.corridor_tables import WINDOW
 from clearway_serving.published import Product
 from clearway_serving.report.sources import Sources
-from clearway_transforms import coverage_jobs, report_jobs
-from clearway_transforms.clean import RULES
-from clearway_transforms.month import Month, corridor_month
-from clearway_transforms.periods import group_of
-from clearway_transforms.release import LEAST_VEHICLES
-from clearway_transforms.verdict import comparison_parameters
+from clearway_transforms.cleaning.clean import RULES
+from clearway_transforms.comparison.month import Month, corridor_month
+from clearway_transforms.jobs import coverage, months
+from clearway_transforms.parameters import comparison_parameters
+from clearway_transforms.release.gate import LEAST_VEHICLES
+from clearway_transforms.reliability.periods import group_of
 
 _HOUR_MINUTES = 60
 _DECIMALS = 9
@@ -56,7 +56,7 @@ def corridors(
         of_days = rows.join(day_types, on="local_date", how="inner", validate="m:1")
         return of_days.with_columns(day_group=group_of())
 
-    placed = report_jobs.with_period(hours.lazy(), days, time_zone=time_zone)
+    placed = months.with_period(hours.lazy(), days, time_zone=time_zone)
     measured = corridor_month(grouped(of_periods.lazy()), placed, comparison_parameters())
     # Corridors without a figure are listed too, but that a lone vehicle drove one is not told.
     candidates = sources.candidates("corridor_times")
@@ -212,7 +212,7 @@ def quintiles(sources: Sources, month: Month, city: City | None) -> pl.DataFrame
         for day in (month.first, month.last + timedelta(days=1))
     )
     product = sources.product("congestion") or Product(resolution=8, window_minutes=60)
-    found = coverage_jobs.suppression(
+    found = coverage.suppression(
         sources.lake,
         city=city,
         resolution=product.resolution,

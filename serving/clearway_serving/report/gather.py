@@ -18,11 +18,11 @@ from clearway_serving.report.figures import KEYS, MonthReport, Provenance, reada
 from clearway_serving.report.parameters import parameter_files, parameter_rows
 from clearway_serving.report.sources import Sources
 from clearway_serving.report.whereabouts import whereabouts
-from clearway_transforms import report_jobs
-from clearway_transforms.month import Month, city_by_period
-from clearway_transforms.periods import group_of
-from clearway_transforms.release import LEAST_VEHICLES, release_parameters
-from clearway_transforms.verdict import comparison_parameters
+from clearway_transforms.comparison.month import Month, city_by_period
+from clearway_transforms.jobs import months
+from clearway_transforms.parameters import comparison_parameters, release_parameters
+from clearway_transforms.release.gate import LEAST_VEHICLES
+from clearway_transforms.reliability.periods import group_of
 
 _ANSWER = (
     "change",
@@ -64,14 +64,14 @@ def month_report(
     """
     lake = sources.lake
     resolution = _resolution(lake)
-    held = report_jobs.months_held(lake, resolution=resolution)
+    held = months.months_held(lake, resolution=resolution)
     if month not in held:
         raise _no_data(month, held)
     zone = "UTC" if city is None else city.time_zone.key
     progress(0, _STEPS, "cells")
-    travel = report_jobs.period_travel(lake, month, resolution=resolution)
+    travel = months.period_travel(lake, month, resolution=resolution)
     sources.kept("period_travel")
-    days = report_jobs.days_of(lake, month, resolution=resolution)
+    days = months.days_of(lake, month, resolution=resolution)
     reliability = sources.public("reliability")
     corridor_times = sources.public("corridor_times")
     cells = _of_month(reliability, month, resolution)
@@ -79,7 +79,7 @@ def month_report(
     changes = {}
     for kind, other in _others(month).items():
         if other in held:
-            shown = report_jobs.Shown(
+            shown = months.Shown(
                 resolution=resolution,
                 time_zone=zone,
                 cells=_in_both(cells, _of_month(reliability, other, resolution), ["h3_cell"]),
@@ -89,7 +89,7 @@ def month_report(
                     ["corridor", "direction"],
                 ),
             )
-            changes[kind] = report_jobs.compare_months(lake, month, other, shown=shown)
+            changes[kind] = months.compare_months(lake, month, other, shown=shown)
     progress(2, _STEPS, "corridors")
     sources.kept("corridor_travel")
     corridor_days, corridors = evidence.corridors(
@@ -178,7 +178,7 @@ def _anomalies(sources: Sources, month: Month, resolution: int) -> pl.DataFrame:
     )
 
 
-def _changes(month: Month, changes: dict[str, report_jobs.MonthChange]) -> dict[str, pl.DataFrame]:
+def _changes(month: Month, changes: dict[str, months.MonthChange]) -> dict[str, pl.DataFrame]:
     """Return the tables of comparisons; the headline has a row for each kind, compared or not."""
     headline = []
     for kind, other in _others(month).items():

@@ -10,7 +10,7 @@ from clearway_serving.report.figures import MonthReport
 from clearway_serving.report.plots import change_plot
 from clearway_serving.report.texts import Texts
 from clearway_serving.report.wording import month_name, number, percent, signed_percent
-from clearway_transforms.verdict import Verdict
+from clearway_transforms.comparison.verdict import Verdict
 
 SIGNS = {
     Verdict.WORSE: "▲",

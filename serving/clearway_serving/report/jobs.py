@@ -29,7 +29,7 @@ from clearway_serving.report.revision import (
 from clearway_serving.report.sources import Sources
 from clearway_serving.report.texts import LANGUAGES, Texts
 from clearway_serving.report.workbook import write_workbook
-from clearway_transforms.month import month_of
+from clearway_transforms.comparison.month import month_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

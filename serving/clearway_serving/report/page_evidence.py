@@ -12,7 +12,7 @@ from clearway_serving.report.figures import MonthReport
 from clearway_serving.report.html_table import table
 from clearway_serving.report.texts import Texts
 from clearway_serving.report.wording import EN_DASH, day_name, number, percent
-from clearway_transforms.month import month_of
+from clearway_transforms.comparison.month import month_of
 
 
 def cleaning(report: MonthReport, t: Texts) -> Markup | None:

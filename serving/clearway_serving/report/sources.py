@@ -10,8 +10,9 @@ from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
 from clearway_serving.published import Product, PublishedTables
 from clearway_transforms import jobs as transforms
-from clearway_transforms import release, tables
-from clearway_transforms.cells import ALL_CLASSES
+from clearway_transforms.congestion.cells import ALL_CLASSES
+from clearway_transforms.jobs import tables
+from clearway_transforms.release import gate
 
 
 class Sources:
@@ -102,5 +103,5 @@ class Sources:
     def _through_gate(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Apply the rows' own counts once more: a report must not depend on one gate alone."""
         n_providers = tables.n_providers(self.lake).collect().item()
-        rule = release.public_rule(n_providers=n_providers)
-        return release.release(rows.lazy(), rule).collect()
+        rule = gate.public_rule(n_providers=n_providers)
+        return gate.release(rows.lazy(), rule).collect()

@@ -1,0 +1,1 @@
+"""Hourly air values, raw beside calibrated (docs/methods/calibration.md)."""

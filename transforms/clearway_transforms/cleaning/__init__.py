@@ -1,0 +1,1 @@
+"""Which fixes cannot be right, by rule (docs/methods/cleaning.md)."""

@@ -1,0 +1,1 @@
+"""One month against another (docs/methods/comparison.md)."""

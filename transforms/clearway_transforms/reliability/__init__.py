@@ -1,0 +1,1 @@
+"""Periods, reliability, bottlenecks and anomalies (docs/methods/reliability.md)."""
