@@ -71,7 +71,7 @@ def disk(h3_cell: int, rings: int) -> list[int]:
 
 
 def cells_in_polygon(rings: Sequence[Sequence[Sequence[float]]], resolution: int) -> list[int]:
-    """Return the cells whose centre lies in a GeoJSON polygon, sorted.
+    """Return the cells whose centre lies in a GeoJSON polygon, sorted; none where it has no area.
 
     Parameters
     ----------
@@ -81,8 +81,11 @@ def cells_in_polygon(rings: Sequence[Sequence[Sequence[float]]], resolution: int
         H3 resolution.
     """
     outer, *holes = [[(lat, lon) for lon, lat, *_ in ring] for ring in rings]
-    polygon = h3.LatLngPoly(outer, *holes)
-    return sorted(h3.str_to_int(c) for c in h3.polygon_to_cells(polygon, resolution))
+    try:
+        cells = h3.polygon_to_cells(h3.LatLngPoly(outer, *holes), resolution)
+    except h3.H3FailedError:  # all corners on one line
+        return []
+    return sorted(map(h3.str_to_int, cells))
 
 
 def cells_in_geometry(geometry: dict[str, object], resolution: int) -> list[int]:

@@ -195,6 +195,13 @@ def test_multipolygon_is_the_union_of_its_parts_without_doubles():
     assert len(both) < len(parts[0]) + len(parts[1])
 
 
+def test_polygon_without_area_holds_no_cell():
+    assert (
+        geo.cells_in_polygon([[[100.5, 13.7], [100.6, 13.7], [100.7, 13.7], [100.5, 13.7]]], 9)
+        == []
+    )
+
+
 @pytest.mark.parametrize("geometry", [{}, {"type": "Point", "coordinates": [0, 0]}])
 def test_zone_that_is_no_area_is_refused(geometry):
     with pytest.raises(UsageError, match="Polygon or MultiPolygon"):
