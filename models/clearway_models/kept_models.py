@@ -10,6 +10,9 @@ from pathlib import Path
 from skops import io
 
 from clearway_core.errors import ContractViolation
+from clearway_core.whole_file import replace_whole
+
+_READABLE_MODE = 0o644
 
 TREES = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 """The one type of boosted trees that skops does not know by itself."""
@@ -43,9 +46,9 @@ def load_kept(file: Path, *, trusted: Collection[str], kind: str, remedy: str) -
 
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:
-    """Write a document that reads the same for the same content."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Write a document, whole or not at all, that reads the same for the same content."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    replace_whole(path, text.encode(), mode=_READABLE_MODE)
 
 
 def versions() -> dict[str, str]:

@@ -75,17 +75,6 @@ def find_grid(
     return min(fitting, key=lambda g: (preference.get(g.resolution, 9), -g.window_minutes))
 
 
-def passed_version(lake: Lake, table: str) -> int | None:
-    """Return the newest version of a table that passed its quality gate, or None."""
-    checks = (
-        lake.table("quality_checks")
-        .scan()
-        .filter(pl.col("table_name").eq(table) & pl.col("passed"))
-    )
-    value = checks.select(pl.col("table_version").max()).collect().item()
-    return None if value is None else int(value)
-
-
 def congestion(lake: Lake, grid: Grid, *, version: int | None) -> pl.LazyFrame:
     """Return the congestion rows of all vehicles together."""
     rows = lake.table("congestion").scan(grid.partitions(), version=version)

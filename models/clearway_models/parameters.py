@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from clearway_core.errors import SettingsError
 from clearway_core.settings import Section
@@ -142,6 +143,38 @@ def read_parameter(
     return parameter
 
 
+def read_table(
+    above: Section,
+    key: str,
+    units: Mapping[str, str],
+    *,
+    named: str | None = None,
+    minimum: float = float("-inf"),
+) -> Mapping[str, Parameter]:
+    """Return a table that holds just these parameters; faults go to the section's list.
+
+    Parameters
+    ----------
+    above
+        Section that holds the table.
+    key
+        Its key there.
+    units
+        Unit of each parameter.
+    named
+        Path of the table within the file, as reports name it; None: the key.
+    minimum
+        Bound of every value. [unit]
+    """
+    section = above.section(key)
+    values = {
+        name: read_parameter(section, name, prefix=named or key, unit=unit, minimum=minimum)
+        for name, unit in units.items()
+    }
+    section.finish()
+    return MappingProxyType(values)
+
+
 def _status(entry: Section) -> Status:
     text = entry.text("status", allowed=tuple(Status))
     return Status(text) if text in tuple(Status) else Status.UNVERIFIED
@@ -171,6 +204,9 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             rows = list(reader)
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); check the path"
+        raise SettingsError([message]) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected UTF-8 text ({error}); save it as CSV UTF-8"
         raise SettingsError([message]) from error
     if sorted(held) != sorted(columns):
         message = f"{path}: expected the columns {', '.join(columns)}, got {', '.join(held)}"

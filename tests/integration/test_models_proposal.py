@@ -109,6 +109,17 @@ def test_thin_evidence_holds_with_indicative_prices(
     assert all(item["remedy"] and item["consequence"] for item in proposal["missing"])
 
 
+def test_version_that_failed_a_later_check_is_held(tmp_path: Path) -> None:
+    lake = write_lake(tmp_path, replace(GOOD, n_days=2))
+    checks = lake.table("quality_checks")
+    later = pl.col("checked_at") + pl.duration(days=1)
+    checks.append(
+        rows_of(lake, "quality_checks").with_columns(passed=pl.lit(value=False), checked_at=later)
+    )
+
+    assert missing(propose(lake, tmp_path))["quality_check"] == "hold"
+
+
 def test_free_traffic_gives_nothing_to_charge_cars_for(tmp_path: Path) -> None:
     lake = write_lake(tmp_path, replace(GOOD, peak_kmh=40.0))
 

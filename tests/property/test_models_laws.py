@@ -66,7 +66,6 @@ def model(*, nox: float = 1.0, fine: float = 1.0, seed: int = 1) -> ChargeModel:
 
 def traffic(pace_s: float = 180.0, free_s: float = 90.0) -> PeriodTraffic:
     return PeriodTraffic(
-        period="am_peak",
         pace_h_per_km=pace_s / 3600,
         free_pace_h_per_km=free_s / 3600,
         pace_cv=0.06,
@@ -221,3 +220,24 @@ def test_same_seed_gives_the_same_result_and_another_does_not() -> None:
     first, again, other = (r.vehicle_km_ratio for r in results if r is not None)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_class_of_the_fleet_file_without_vehicles_changes_nothing() -> None:
+    some = {"car_petrol_euro_4": 0.7, "lcv_diesel_euro_5": 0.3}
+    models = [
+        ChargeModel(
+            read_charge_parameters(),
+            european_reference(read_charge_parameters()),
+            factor_set=factors(),
+            fleet=Fleet(shares=shares, source="x", surveyed=True),
+            zone_crossing_km=3.0,
+        )
+        for shares in (some, {"motorcycle_euro_3": 0.0, **some})
+    ]
+
+    first, second = (m.cost_intervals(traffic()) for m in models)
+    assert first == second
+    effects = [m.effect(traffic(), {"car": 0.5, "light_goods": 0.8}) for m in models]
+    assert effects[0] is not None
+    assert effects[1] is not None
+    np.testing.assert_array_equal(effects[0].vehicle_km_ratio, effects[1].vehicle_km_ratio)

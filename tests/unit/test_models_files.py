@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 from doubles.models_lake import write_city
 
+from clearway_core.calendar import Calendar, public_holidays
 from clearway_core.errors import SettingsError
 from clearway_models.charge.parameters import read_charge_parameters
-from clearway_models.charge.periods import read_holidays, with_period
+from clearway_models.charge.periods import with_period
 from clearway_models.charge.valuation import european_reference, value_for
 from clearway_models.emissions.factors import read_factor_set, read_fleet
 from clearway_models.expansion.counts import read_counts
@@ -151,8 +153,9 @@ def test_each_hour_has_one_period_in_local_time() -> None:
     frame = with_period(
         pl.LazyFrame({"window_start": hours}),
         parameters.periods,
-        time_zone="Asia/Kathmandu",
-        holidays=[date(2026, 1, 14)],
+        Calendar(
+            time_zone=ZoneInfo("Asia/Kathmandu"), named={date(2026, 1, 14): ("holiday", "Festival")}
+        ),
     ).collect()
 
     assert frame["period"].null_count() == 0
@@ -165,12 +168,28 @@ def test_each_hour_has_one_period_in_local_time() -> None:
     assert starts["01-10 05"] == "free_day"
 
 
-def test_holiday_that_is_no_date_names_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "holidays.csv"
-    file.write_text("date,name\n2026-13-01,Nonsense\n", encoding="utf-8")
+def test_free_days_are_those_of_the_countrys_calendar_and_the_packs() -> None:
+    calendar = Calendar(
+        public=public_holidays("US"),
+        named={
+            date(2026, 1, 24): ("workday", "worked Saturday"),
+            date(2026, 1, 22): ("holiday", "x"),
+        },
+    )
+    days = {
+        date(2026, 1, 19): "free_day",  # Martin Luther King Jr. Day, a Monday
+        date(2026, 1, 20): "am_peak",
+        date(2026, 1, 22): "free_day",
+        date(2026, 1, 24): "am_peak",
+        date(2026, 1, 25): "free_day",
+    }
+    starts = [datetime(day.year, day.month, day.day, 8, tzinfo=UTC) for day in days]
 
-    with pytest.raises(SettingsError, match="line 2"):
-        read_holidays(file)
+    rows = with_period(
+        pl.LazyFrame({"window_start": starts}), read_charge_parameters().periods, calendar
+    ).collect()
+
+    assert rows["period"].to_list() == list(days.values())
 
 
 def test_counts_add_up_classes(tmp_path: Path) -> None:

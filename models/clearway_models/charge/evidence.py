@@ -31,8 +31,6 @@ class PeriodEvidence:
     vehicles_recounted
         Whether they were: without vehicle_travel, n_vehicles is the largest of any cell and window,
         which is a lower bound.
-    top_vehicle_share
-        Largest share of one vehicle in the time driven; null without vehicle_travel. [1]
     quality_counts
         Windows by quality class.
     basis
@@ -55,7 +53,6 @@ class PeriodEvidence:
     n_vehicles: int
     n_providers: int
     vehicles_recounted: bool
-    top_vehicle_share: float | None
     quality_counts: Mapping[str, int]
     basis: str
     pace_h_per_km: float | None
@@ -65,13 +62,11 @@ class PeriodEvidence:
     withheld: str = ""
 
     @property
-    def usable(self) -> bool:
-        """Whether it can carry a number at all."""
-        return (
-            not self.withheld
-            and self.pace_h_per_km is not None
-            and self.free_pace_h_per_km is not None
-        )
+    def paces(self) -> tuple[float, float] | None:
+        """Pace now and at free flow [h/km], where the period may carry a number at all."""
+        if self.withheld or self.pace_h_per_km is None or self.free_pace_h_per_km is None:
+            return None
+        return self.pace_h_per_km, self.free_pace_h_per_km
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

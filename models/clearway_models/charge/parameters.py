@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from clearway_core.settings import Section, open_toml, raise_faults
 from clearway_models.charge.periods import Period, read_periods
@@ -15,6 +14,7 @@ from clearway_models.parameters import (
     ParameterFile,
     parameter_file,
     read_parameter,
+    read_table,
 )
 
 REFERENCE_CLASS = "car"
@@ -129,7 +129,7 @@ def read_charge_parameters(path: Path = PARAMETER_FOLDER / "charge.toml") -> Cha
         With every fault: a missing or unknown key, a wrong unit, a value out of bounds.
     """
     top, faults = open_toml(path)
-    tables = {name: _table(top, name, units) for name, units in _TABLE_UNITS.items()}
+    tables = {name: read_table(top, name, units, minimum=0) for name, units in _TABLE_UNITS.items()}
     section = top.section("classes")
     classes = {name: _read_class(section, name) for name in section.keys()}  # noqa: SIM118 -- a Section
     if REFERENCE_CLASS not in classes:
@@ -141,17 +141,6 @@ def read_charge_parameters(path: Path = PARAMETER_FOLDER / "charge.toml") -> Cha
     top.finish()
     raise_faults(faults)
     return parameters
-
-
-def _table(top: Section, name: str, units: Mapping[str, str]) -> Mapping[str, Parameter]:
-    section = top.section(name)
-    minimum = 0.0
-    values = {
-        key: read_parameter(section, key, prefix=name, unit=unit, minimum=minimum)
-        for key, unit in units.items()
-    }
-    section.finish()
-    return MappingProxyType(values)
 
 
 def _read_class(above: Section, name: str) -> ChargeClass:

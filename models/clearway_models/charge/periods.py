@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 
 import polars as pl
 
-from clearway_core.errors import SettingsError
+from clearway_core.calendar import WORKDAY, Calendar
 from clearway_core.settings import Section
 
 _HOURS = 24
-_SATURDAY = 6
-"""ISO weekday number."""
 
 DAY_KINDS = ("working", "free", "all")
 
@@ -29,7 +24,7 @@ class Period:
     name, label
         For machines and for people.
     days
-        ``working``, ``free`` (weekends and holidays) or ``all``.
+        ``working``, ``free`` (days of rest and holidays) or ``all``.
     start_hour, end_hour
         Local hours [start, end); an end at or before the start lies on the next day. [h]
     quiet
@@ -80,33 +75,10 @@ def read_periods(top: Section) -> tuple[Period, ...]:
     return tuple(periods)
 
 
-def read_holidays(path: Path | None) -> tuple[date, ...]:
-    """Return the dates of a city's ``holidays.csv`` (columns date, name); none without a file.
-
-    Raises
-    ------
-    SettingsError
-        If a row has no date such as 2026-01-01.
-    """
-    if path is None:
-        return ()
-    dates = []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
-            try:
-                dates.append(date.fromisoformat(row["date"]))
-            except (KeyError, TypeError, ValueError) as error:
-                message = f"{path}: line {line}: expected a date such as 2026-01-01, got {row}"
-                raise SettingsError([message]) from error
-    return tuple(dates)
-
-
 def with_period(
     frame: pl.LazyFrame,
     periods: Sequence[Period],
-    *,
-    time_zone: str,
-    holidays: Sequence[date],
+    calendar: Calendar,
 ) -> pl.LazyFrame:
     """Return the frame with columns ``period`` and ``local_date``.
 
@@ -116,18 +88,20 @@ def with_period(
         Has ``window_start`` (UTC).
     periods
         Periods that share out all hours.
-    time_zone
-        IANA time zone of the city.
-    holidays
-        Local days that count as free.
+    calendar
+        The city's clock, holidays and days of rest.
 
     Notes
     -----
     A window belongs to the period in which it starts, and to the calendar day on which it starts:
     the small hours of a night that follows a Friday are Saturday's.
     """
-    local = pl.col("window_start").dt.convert_time_zone(time_zone)
-    free = (local.dt.weekday() >= _SATURDAY) | local.dt.date().is_in(list(holidays))
+
+    def is_free(days: pl.Series) -> pl.Series:
+        return days.is_in([day for day in days.unique() if calendar.day_type(day) != WORKDAY])
+
+    local = pl.col("window_start").dt.convert_time_zone(str(calendar.time_zone))
+    free = local.dt.date().map_batches(is_free, return_dtype=pl.Boolean)
     period = pl.lit(None, dtype=pl.String)
     for item in periods:
         matches = local.dt.hour().is_in(list(item.hours()))

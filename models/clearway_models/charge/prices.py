@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clearway_core.errors import UsageError
+from clearway_models.charge.parameters import ChargeParameters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBounds:
@@ -34,6 +37,34 @@ class PriceBounds:
         return (
             int(self.cap_minor * self.ratio_high[name] / self.rounding_minor) * self.rounding_minor
         )
+
+
+def price_bounds(parameters: ChargeParameters, valuation: Mapping[str, object]) -> PriceBounds:
+    """Return the bounds of a tariff.
+
+    Parameters
+    ----------
+    parameters
+        Class ratios.
+    valuation
+        A valuation's record, as a proposal carries it: bounds in minor units.
+    """
+
+    def whole(key: str) -> int:
+        value = valuation[key]
+        if not isinstance(value, int):
+            message = f"valuation.{key}: expected a whole number of minor units, got {value!r}"
+            raise UsageError(message)
+        return value
+
+    classes = parameters.classes
+    return PriceBounds(
+        rounding_minor=whole("rounding_minor"),
+        cap_minor=whole("cap_minor_per_km"),
+        max_step_minor=whole("max_step_minor_per_km"),
+        ratio_low={name: item.ratio_to_car_low.value for name, item in classes.items()},
+        ratio_high={name: item.ratio_to_car_high.value for name, item in classes.items()},
+    )
 
 
 def capped_costs(

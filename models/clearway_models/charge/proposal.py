@@ -13,12 +13,12 @@ import numpy as np
 
 from clearway_core import geo
 from clearway_core.city import City
-from clearway_models.charge.effect import Effect, Interval, combined, interval_of, two_digits
-from clearway_models.charge.evidence import PeriodEvidence, ZoneEvidence
+from clearway_models.charge.effect import Effect, combined, interval_of, two_digits
+from clearway_models.charge.evidence import ZoneEvidence
 from clearway_models.charge.limits import LIMITS
 from clearway_models.charge.parameters import ChargeParameters
-from clearway_models.charge.periods import Period
 from clearway_models.charge.prices import Price
+from clearway_models.charge.pricing import PeriodResult
 from clearway_models.charge.valuation import Valuation
 from clearway_models.charge.verdict import Missing, verdict_of
 from clearway_models.charge.zone import Zone
@@ -28,47 +28,14 @@ from clearway_models.parameters import ParameterFile
 
 CONTRACT = "charge_proposal/1"
 
+_ID_DIGITS = 16
+
 DAYS_PER_WEEK: Mapping[str, int] = {"working": 5, "free": 2, "all": 7}
 
 VERDICTS: Mapping[str, str] = {
     "propose": "propose",
     "hold": "hold: not enough evidence",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodResult:
-    """Prices and effects of one period.
-
-    Parameters
-    ----------
-    evidence
-        What was observed.
-    prices
-        By class; empty where nothing may be priced.
-    congestion, environment
-        Cost that one kilometre causes under the price, by class, with interval. [currency/km]
-    reference_pace_h_per_km
-        Pace that delay is counted from; null without evidence. [h/km]
-    delay_imposed
-        Time that one kilometre costs all others today, with interval; null without evidence. [s/km]
-    effect
-        Draws of what the prices do; null where there are none.
-    """
-
-    period: Period
-    evidence: PeriodEvidence
-    prices: Mapping[str, Price]
-    congestion: Mapping[str, Interval]
-    environment: Mapping[str, Interval]
-    reference_pace_h_per_km: float | None
-    delay_imposed: Interval | None
-    effect: Effect | None
-
-    @property
-    def priced(self) -> bool:
-        """Whether any class pays."""
-        return any(price.minor_per_km > 0 for price in self.prices.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +70,21 @@ def canonical(body: Mapping[str, object]) -> str:
 def sha256_of(text: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes, hex."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def proposal_id_of(text: str) -> str:
+    """Return the id of a proposal: the first digits of its document's SHA-256."""
+    return sha256_of(text)[:_ID_DIGITS]
+
+
+def prices_of(body: Mapping[str, object]) -> dict[str, dict[str, int]]:
+    """Return the stated prices of a proposal by period and class [minor units/km]."""
+    prices: dict[str, dict[str, int]] = {}
+    rows = body["prices"]
+    for row in rows if isinstance(rows, list) else []:
+        if row["price_minor_per_km"] is not None:
+            prices.setdefault(row["period"], {})[row["charge_class"]] = row["price_minor_per_km"]
+    return prices
 
 
 def proposal_body(inputs: Inputs) -> dict[str, object]:
@@ -222,7 +204,7 @@ def _external(result: PeriodResult) -> dict[str, object]:
 
 
 def _predicted(inputs: Inputs) -> dict[str, object]:
-    priced = [r for r in inputs.results if r.priced and r.effect is not None]
+    priced = [(r, r.effect) for r in inputs.results if r.priced and r.effect is not None]
     simulation = inputs.parameters.simulation
     predicted: dict[str, object] = {
         "method": "elasticity of generalised trip cost, balanced with speed by the BPR function; "
@@ -230,7 +212,7 @@ def _predicted(inputs: Inputs) -> dict[str, object]:
         "compared_with": "no charge" if inputs.in_force is None else "the prices in force",
         "n_draws": int(simulation["draws"].value),
         "seed": int(simulation["seed"].value),
-        "by_period": [_effect(r.period.name, r.effect, r.evidence) for r in priced if r.effect],
+        "by_period": [_effect(result, effect) for result, effect in priced],
         "overall": None,
         "totals_per_week": None,
         "totals_missing": inputs.totals_missing or None,
@@ -242,24 +224,26 @@ def _predicted(inputs: Inputs) -> dict[str, object]:
             else "not available: no period is priced"
         )
         return predicted
-    weights = [_weekly_km(result) for result in priced]
-    effect = combined([r.effect for r in priced if r.effect], weights)
+    weights = [_weekly_km(result) for result, _ in priced]
+    overall = combined([effect for _, effect in priced], weights)
     predicted["overall"] = {
-        **_changes(effect),
+        **_changes(overall),
         "hours": "all charged periods together",
         "weights": "kilometres driven by probes: a proxy, not a count",
     }
     if inputs.expansion is not None and inputs.valuation is not None:
-        predicted["totals_per_week"] = _totals(inputs, effect, sum(weights))
+        predicted["totals_per_week"] = _totals(
+            overall, sum(weights), inputs.expansion, inputs.valuation, inputs.parameters
+        )
     return predicted
 
 
-def _effect(period: str, effect: Effect, evidence: PeriodEvidence) -> dict[str, object]:
+def _effect(result: PeriodResult, effect: Effect) -> dict[str, object]:
     return {
-        "period": period,
+        "period": result.period.name,
         **_changes(effect),
-        "n_vehicles": evidence.n_vehicles,
-        "n_days": evidence.n_days,
+        "n_vehicles": result.evidence.n_vehicles,
+        "n_days": result.evidence.n_days,
     }
 
 
@@ -275,15 +259,18 @@ def _weekly_km(result: PeriodResult) -> float:
     return result.evidence.distance_km_per_day * DAYS_PER_WEEK[result.period.days]
 
 
-def _totals(inputs: Inputs, effect: Effect, probe_km: float) -> dict[str, object]:
+def _totals(
+    effect: Effect,
+    probe_km: float,
+    expansion: Expansion,
+    valuation: Valuation,
+    parameters: ChargeParameters,
+) -> dict[str, object]:
     """Return totals of an average week in the charged periods."""
-    expansion, valuation = inputs.expansion, inputs.valuation
-    if expansion is None or valuation is None:  # the caller has checked; this is for the type
-        return {}
-    random = np.random.default_rng(int(inputs.parameters.simulation["seed"].value) + 2)
+    random = np.random.default_rng(int(parameters.simulation["seed"].value) + 2)
     spread = np.exp(expansion.log_sd * random.standard_normal(len(effect.vehicle_km_ratio)))
     km = probe_km * expansion.factor * spread
-    paid = effect.paid_per_km * (1 - inputs.parameters.tariff["evasion"].value)
+    paid = effect.paid_per_km * (1 - parameters.tariff["evasion"].value)
     nox = effect.nox_after_gkm - effect.nox_before_gkm
     unit = f"{valuation.currency} minor units/week"
     return {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clearway_models.charge.evidence import ZoneEvidence
@@ -88,9 +88,9 @@ class Circumstances:
     currency: str | None
     checked: bool
     priced_periods: Sequence[str]
-    uncertain_periods: Sequence[str] = ()
-    unverified: int = 0
-    converged: bool = True
+    uncertain_periods: Sequence[str]
+    unverified: int
+    converged: bool
 
 
 def judge(
@@ -103,10 +103,15 @@ def judge(
     keeps us from saying more (totals, revenue, who pays) limits the claims.
     """
     found = [
-        *_enough_data(evidence, circumstances, parameters.evidence),
-        *_enough_quality(evidence, circumstances, parameters),
-        *_less_said(evidence, circumstances, parameters),
-        *_city_pack(circumstances),
+        *_enough_data(evidence, parameters.evidence),
+        *_enough_days_of_each(evidence, circumstances, parameters.evidence),
+        *_enough_quality(evidence, circumstances, parameters.evidence),
+        *_sound_calculation(circumstances),
+        *_less_said(evidence, circumstances, parameters.release),
+        *_price_can_be_stated(circumstances),
+        *_totals_and_emissions(circumstances),
+        *_who_pays(circumstances),
+        *_sure_numbers(circumstances),
     ]
     return tuple(sorted(found, key=lambda item: item.effect is not Consequence.HOLD))
 
@@ -116,226 +121,217 @@ def verdict_of(missing: Sequence[Missing]) -> str:
     return "hold" if any(item.effect is Consequence.HOLD for item in missing) else "propose"
 
 
-def _enough_data(
-    evidence: ZoneEvidence, circumstances: Circumstances, limits: Mapping[str, Parameter]
-) -> list[Missing]:
-    found: list[Missing] = []
-
+def _enough_data(evidence: ZoneEvidence, limits: Mapping[str, Parameter]) -> Iterator[Missing]:
     if evidence.n_driven_cells == 0:
-        found.append(
-            _hold(
-                "traffic",
-                "no observed window in the zone",
-                "observed windows",
-                consequence="nothing can be said about this zone",
-                remedy="check the zone's position, or replay and build data that covers it",
-            )
+        yield _hold(
+            "traffic",
+            "no observed window in the zone",
+            "observed windows",
+            consequence="nothing can be said about this zone",
+            remedy="check the zone's position, or replay and build data that covers it",
         )
     if evidence.n_days < limits["min_days"].value:
-        found.append(
-            _hold(
-                "days",
-                days_text(evidence.n_days),
-                days_text(limits["min_days"].value),
-                consequence="an odd day or week (rain, roadworks, a festival) would set the price",
-                remedy="collect more days; they need not be consecutive",
-            )
+        yield _hold(
+            "days",
+            days_text(evidence.n_days),
+            days_text(limits["min_days"].value),
+            consequence="an odd day or week (rain, roadworks, a festival) would set the price",
+            remedy="collect more days; they need not be consecutive",
         )
     driven = evidence.n_driven_cells / evidence.n_cells
     if driven < limits["min_driven_share"].value:
-        found.append(
-            _hold(
-                "coverage",
-                f"{driven:.0%} of the zone's {evidence.n_cells} cells were driven",
-                f"{limits['min_driven_share'].value:.0%}",
-                consequence="the price would be that of the part which the probes happen to serve",
-                remedy="draw the zone around what was observed, or add probes elsewhere",
-            )
+        yield _hold(
+            "coverage",
+            f"{driven:.0%} of the zone's {evidence.n_cells} cells were driven",
+            f"{limits['min_driven_share'].value:.0%}",
+            consequence="the price would be that of the part which the probes happen to serve",
+            remedy="draw the zone around what was observed, or add probes elsewhere",
         )
     if evidence.free_flow_days < limits["min_free_flow_days"].value:
-        found.append(
-            _hold(
-                "free_flow_look_back",
-                days_text(evidence.free_flow_days),
-                days_text(limits["min_free_flow_days"].value),
-                consequence="delay is measured against a reference that may itself be congested",
-                remedy="collect nights and weekends for two weeks, then build congestion again",
-            )
+        yield _hold(
+            "free_flow_look_back",
+            days_text(evidence.free_flow_days),
+            days_text(limits["min_free_flow_days"].value),
+            consequence="delay is measured against a reference that may itself be congested",
+            remedy="collect nights and weekends for two weeks, then build congestion again",
         )
+
+
+def _enough_days_of_each(
+    evidence: ZoneEvidence, circumstances: Circumstances, limits: Mapping[str, Parameter]
+) -> Iterator[Missing]:
+    need = limits["min_days_per_period"].value
     for period in evidence.periods:
-        need = limits["min_days_per_period"].value
         if period.period in circumstances.priced_periods and period.n_days < need:
-            found.append(
-                _hold(
-                    f"days:{period.period}",
-                    days_text(period.n_days),
-                    days_text(need),
-                    consequence="the price of this period would rest on too few of its own days",
-                    remedy="collect more such days",
-                )
+            yield _hold(
+                f"days:{period.period}",
+                days_text(period.n_days),
+                days_text(need),
+                consequence="the price of this period would rest on too few of its own days",
+                remedy="collect more such days",
             )
-    return found
 
 
 def _enough_quality(
-    evidence: ZoneEvidence, circumstances: Circumstances, parameters: ChargeParameters
-) -> list[Missing]:
-    found: list[Missing] = []
+    evidence: ZoneEvidence, circumstances: Circumstances, limits: Mapping[str, Parameter]
+) -> Iterator[Missing]:
     priced = [p for p in evidence.periods if p.period in circumstances.priced_periods]
-    limit = parameters.evidence["min_good_share"].value
+    limit = limits["min_good_share"].value
     pairs = evidence.n_driven_cells * len(priced)
     share = sum(p.n_good_cells for p in priced) / pairs if pairs else 0.0
-
     if circumstances.has_currency and not priced and evidence.n_driven_cells:
-        found.append(
-            _hold(
-                "reason_to_charge",
-                "every price rounds to 0",
-                "a marginal external cost of at least half a rounding unit",
-                consequence="there is no charge to decide on",
-                remedy="none needed: traffic here costs others little",
-            )
+        yield _hold(
+            "reason_to_charge",
+            "every price rounds to 0",
+            "a marginal external cost of at least half a rounding unit",
+            consequence="there is no charge to decide on",
+            remedy="none needed: traffic here costs others little",
         )
     if priced and share < limit:
-        found.append(
-            _hold(
-                "cells_with_good_quality",
-                f"{share:.0%} of {pairs} driven cells x priced periods",
-                f"{limit:.0%}",
-                consequence="values of quality C may not decide a price",
-                remedy="more vehicles, more days, or a coarser resolution",
-            )
+        yield _hold(
+            "cells_with_good_quality",
+            f"{share:.0%} of {pairs} driven cells x priced periods",
+            f"{limit:.0%}",
+            consequence="values of quality C may not decide a price",
+            remedy="more vehicles, more days, or a coarser resolution",
         )
+
+
+def _sound_calculation(circumstances: Circumstances) -> Iterator[Missing]:
     if not circumstances.converged:
-        found.append(
-            _hold(
-                "balance",
-                "demand and speed found no balance",
-                "a balance within 50 rounds",
-                consequence="no effect can be predicted",
-                remedy="report this zone: the model does not fit it",
-            )
+        yield _hold(
+            "balance",
+            "demand and speed found no balance",
+            "a balance within 50 rounds",
+            consequence="no effect can be predicted",
+            remedy="report this zone: the model does not fit it",
         )
     if not circumstances.checked:
-        found.append(
-            _hold(
-                "quality_check",
-                "no version of the congestion table has passed its quality gate",
-                "a passed check",
-                consequence="nothing that was not checked is published",
-                remedy="run `clearway quality check congestion`, then propose again",
-            )
+        yield _hold(
+            "quality_check",
+            "no version of the congestion table has passed its quality gate",
+            "a passed check",
+            consequence="nothing that was not checked is published",
+            remedy="run `clearway quality check congestion`, then propose again",
         )
-    return found
 
 
 def _less_said(
-    evidence: ZoneEvidence, circumstances: Circumstances, parameters: ChargeParameters
-) -> list[Missing]:
-    """Return what keeps a period from being priced in full, without holding the rest."""
-    found: list[Missing] = []
+    evidence: ZoneEvidence, circumstances: Circumstances, release: Mapping[str, Parameter]
+) -> Iterator[Missing]:
+    """Yield what keeps a period from being priced in full, without holding the rest."""
     unseen = [p.period for p in evidence.periods if p.n_cells == 0 and not p.withheld]
     if unseen and evidence.n_driven_cells:
-        found.append(
-            Missing(
-                what="hours",
-                effect=Consequence.LIMITS_CLAIMS,
-                found="no observed window: " + ", ".join(unseen),
-                required="observed windows at these hours",
-                consequence="these periods are not priced",
-                remedy="collect data at these hours, if they are to be charged",
-            )
+        yield _limit(
+            "hours",
+            "no observed window: " + ", ".join(unseen),
+            "observed windows at these hours",
+            consequence="these periods are not priced",
+            remedy="collect data at these hours, if they are to be charged",
         )
     if circumstances.uncertain_periods:
-        found.append(
-            Missing(
-                what="certain_delay",
-                effect=Consequence.LIMITS_CLAIMS,
-                found="the 90 % interval of the delay reaches 0: "
-                + ", ".join(circumstances.uncertain_periods),
-                required="an interval above 0",
-                consequence="no congestion is charged for in these periods, only emissions",
-                remedy="more vehicles and days, if there is congestion at these hours",
+        yield _limit(
+            "certain_delay",
+            "the 90 % interval of the delay reaches 0: "
+            + ", ".join(circumstances.uncertain_periods),
+            "an interval above 0",
+            consequence="no congestion is charged for in these periods, only emissions",
+            remedy="more vehicles and days, if there is congestion at these hours",
+        )
+    least, most = release["min_vehicles"].value, release["max_vehicle_share"].value
+    for period in evidence.periods:
+        if period.withheld:
+            yield _limit(
+                f"vehicles:{period.period}",
+                period.withheld,
+                f"{least:.0f} distinct vehicles, none with more than {most:.0%} of the time",
+                consequence="this period is withheld to protect the few who drove, and is not "
+                "priced",
+                remedy="more vehicles, or a larger zone",
             )
-        )
-    least = parameters.release["min_vehicles"].value
-    most = parameters.release["max_vehicle_share"].value
-    found += [
-        Missing(
-            what=f"vehicles:{period.period}",
-            effect=Consequence.LIMITS_CLAIMS,
-            found=period.withheld,
-            required=f"{least:.0f} distinct vehicles, none with more than {most:.0%} of the time",
-            consequence="this period is withheld to protect the few who drove, and is not priced",
-            remedy="more vehicles, or a larger zone",
-        )
-        for period in evidence.periods
-        if period.withheld
-    ]
-    return found
 
 
-def _city_pack(circumstances: Circumstances) -> list[Missing]:
-    c = circumstances
-    hold, limit = Consequence.HOLD, Consequence.LIMITS_CLAIMS
-    rows = (
-        (
-            c.has_city, "city_pack", hold, "none", "a city pack",
-            "hours are UTC, not local, and no price can be stated",
-            "run `clearway city init`, then propose with --city",
-        ),
-        (
-            c.has_currency or not c.has_city, "currency", hold,
-            f"currency {c.currency}: no values filed" if c.currency else "none",
+def _price_can_be_stated(circumstances: Circumstances) -> Iterator[Missing]:
+    if not circumstances.has_city:
+        yield _hold(
+            "city_pack",
+            "none",
+            "a city pack",
+            consequence="hours are UTC, not local, and no price can be stated",
+            remedy="run `clearway city init`, then propose with --city",
+        )
+    elif not circumstances.has_currency:
+        currency = circumstances.currency
+        yield _hold(
+            "currency",
+            f"currency {currency}: no values filed" if currency else "none",
             "a currency and price year with filed values, or the city's own prices.toml",
-            "prices are not stated",
-            "give currency and price_year in city.toml, or add prices.toml",
-        ),
-        (
-            not c.totals_missing, "counts", limit,
-            c.totals_missing.removeprefix("not available: "),
-            "traffic_counts.csv, and raw GPS of the counted hours",
-            "totals and revenue are not available: a sample of vehicles is not a count",
-            "count traffic at a few points of the zone while probes drive there",
-        ),
-        (
-            c.has_fleet, "fleet_survey", limit, "the default mix", "fleet.csv",
-            "emissions use a default fleet with wide intervals",
-            "take the mix from registration or number-plate data",
-        ),
-        (
-            c.has_population, "population_and_income", limit, "none", "population.csv",
-            "nothing is said about who pays and who gains",
-            "add population and income by area",
-        ),
-        (
-            not c.has_population, "who_pays", limit,
-            "population by area, no trips by home area", "who drives here from where",
-            "nothing is said about who pays and who gains",
-            "a travel survey or number plates by home area",
-        ),
-        (
-            c.unverified == 0, "verified_parameters", limit,
-            f"{plural(c.unverified, 'parameter')} unverified", "all confirmed",
-            "prices carry values from general knowledge; see the list of parameters",
-            "have the marked values confirmed before a public release",
-        ),
-    )  # fmt: skip
-    return [
-        Missing(
-            what=what, effect=effect, found=have, required=need, consequence=result, remedy=remedy
+            consequence="prices are not stated",
+            remedy="give currency and price_year in city.toml, or add prices.toml",
         )
-        for present, what, effect, have, need, result, remedy in rows
-        if not present
-    ]
 
 
-def _hold(what: str, have: str, need: str, *, consequence: str, remedy: str) -> Missing:
+def _totals_and_emissions(circumstances: Circumstances) -> Iterator[Missing]:
+    if circumstances.totals_missing:
+        yield _limit(
+            "counts",
+            circumstances.totals_missing.removeprefix("not available: "),
+            "traffic_counts.csv, and raw GPS of the counted hours",
+            consequence="totals and revenue are not available: a sample of vehicles is not a count",
+            remedy="count traffic at a few points of the zone while probes drive there",
+        )
+    if not circumstances.has_fleet:
+        yield _limit(
+            "fleet_survey",
+            "the default mix",
+            "fleet.csv",
+            consequence="emissions use a default fleet with wide intervals",
+            remedy="take the mix from registration or number-plate data",
+        )
+
+
+def _who_pays(circumstances: Circumstances) -> Iterator[Missing]:
+    nothing = "nothing is said about who pays and who gains"
+    if not circumstances.has_population:
+        yield _limit(
+            "population_and_income",
+            "none",
+            "population.csv",
+            consequence=nothing,
+            remedy="add population and income by area",
+        )
+    else:
+        yield _limit(
+            "who_pays",
+            "population by area, no trips by home area",
+            "who drives here from where",
+            consequence=nothing,
+            remedy="a travel survey or number plates by home area",
+        )
+
+
+def _sure_numbers(circumstances: Circumstances) -> Iterator[Missing]:
+    if circumstances.unverified:
+        yield _limit(
+            "verified_parameters",
+            f"{plural(circumstances.unverified, 'parameter')} unverified",
+            "all confirmed",
+            consequence="prices carry values from general knowledge; see the list of parameters",
+            remedy="have the marked values confirmed before a public release",
+        )
+
+
+def _hold(what: str, found: str, required: str, *, consequence: str, remedy: str) -> Missing:
     return Missing(
         what=what,
         effect=Consequence.HOLD,
-        found=have,
-        required=need,
+        found=found,
+        required=required,
         consequence=consequence,
         remedy=remedy,
     )
+
+
+def _limit(what: str, found: str, required: str, *, consequence: str, remedy: str) -> Missing:
+    held = _hold(what, found, required, consequence=consequence, remedy=remedy)
+    return replace(held, effect=Consequence.LIMITS_CLAIMS)

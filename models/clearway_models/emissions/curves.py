@@ -259,6 +259,13 @@ def draw_errors(factor_set: FactorSet, fleet: Fleet, *, draws: int, seed: int) -
     return EmissionDraws(shares, exhaust, wear, classes)
 
 
+def without_error(draws: EmissionDraws, shares: Numbers) -> EmissionDraws:
+    """Return a single draw in which every factor is the filed one, with these fleet shares."""
+    ones = np.ones((1, len(draws.classes)))
+    exhaust = dict.fromkeys(draws.exhaust, ones)
+    return EmissionDraws(shares, exhaust, np.ones(1), draws.classes)
+
+
 @dataclass(frozen=True, slots=True)
 class EmissionCurve:
     """Emission per kilometre over a grid of speeds, with the spread of its logarithm.

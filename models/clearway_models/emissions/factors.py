@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from clearway_core.settings import Section, open_toml, raise_faults
+from clearway_core.settings import open_toml, raise_faults
 from clearway_models.parameters import (
     PARAMETER_FOLDER,
     Parameter,
     ParameterFile,
     Status,
     parameter_file,
-    read_parameter,
     read_rows,
+    read_table,
     row_number,
 )
 
@@ -25,6 +25,20 @@ QUANTITIES: Mapping[str, str] = {"nox": "g/km", "pm_exhaust": "g/km", "energy": 
 POWERTRAINS = ("petrol", "diesel", "electric")
 WEAR_GROUPS = ("car", "light_goods", "two_wheeler", "heavy")
 WEAR_SOURCES = ("tyre", "brake", "road")
+
+_HEAVY_FORM = ("tyre_intercept", "tyre_load_slope", "brake_factor", "brake_load_slope")
+_WEAR_SPEED_UNITS = {
+    "low": "1",
+    "slope": "h/km",
+    "intercept": "1",
+    "high": "1",
+    "lower_limit": "km/h",
+    "upper_limit": "km/h",
+}
+_UNCERTAINTY = (
+    *("nox", "pm_exhaust", "energy", "wear"),
+    *("default_fleet_concentration", "surveyed_fleet_concentration", "flow"),
+)
 
 _HOT_COLUMNS = [
     "emission_class",
@@ -263,74 +277,30 @@ def read_emission_parameters(path: Path) -> EmissionParameters:
     top, faults = open_toml(path)
     wear = top.section("wear")
     speed = wear.section("speed")
+
+    def of_wear(key: str, names: Sequence[str], unit: str = "1") -> Mapping[str, Parameter]:
+        return read_table(wear, key, dict.fromkeys(names, unit), named=f"wear.{key}")
+
     parameters = EmissionParameters(
-        co2=_table(top, "co2", dict.fromkeys(("petrol", "diesel"), "g/MJ")),
-        wear={
-            group: _table(wear, group, dict.fromkeys(WEAR_SOURCES, "g/km"), prefix="wear.")
-            for group in WEAR_GROUPS
+        co2=read_table(top, "co2", dict.fromkeys(("petrol", "diesel"), "g/MJ")),
+        wear={group: of_wear(group, WEAR_SOURCES, "g/km") for group in WEAR_GROUPS},
+        heavy_form=of_wear("heavy_form", _HEAVY_FORM),
+        pm2_5_fraction=of_wear("pm2_5_fraction", WEAR_SOURCES),
+        pm10_fraction=of_wear("pm10_fraction", WEAR_SOURCES),
+        wear_speed={
+            source: WearSpeed(
+                **read_table(speed, source, _WEAR_SPEED_UNITS, named=f"wear.speed.{source}")
+            )
+            for source in ("tyre", "brake")
         },
-        heavy_form=_table(
-            wear,
-            "heavy_form",
-            dict.fromkeys(
-                ("tyre_intercept", "tyre_load_slope", "brake_factor", "brake_load_slope"), "1"
-            ),
-            prefix="wear.",
-        ),
-        pm2_5_fraction=_table(
-            wear, "pm2_5_fraction", dict.fromkeys(WEAR_SOURCES, "1"), prefix="wear."
-        ),
-        pm10_fraction=_table(
-            wear, "pm10_fraction", dict.fromkeys(WEAR_SOURCES, "1"), prefix="wear."
-        ),
-        wear_speed={source: _wear_speed(speed, source) for source in ("tyre", "brake")},
-        electric=_table(top, "electric", dict.fromkeys(("brake_factor", "tyre_factor"), "1")),
-        sigma_log_pace=_table(top, "speed_spread", {"sigma_log_pace": "1"})["sigma_log_pace"],
-        uncertainty=_table(
-            top,
-            "uncertainty",
-            dict.fromkeys(
-                (
-                    "nox",
-                    "pm_exhaust",
-                    "energy",
-                    "wear",
-                    "default_fleet_concentration",
-                    "surveyed_fleet_concentration",
-                    "flow",
-                ),
-                "1",
-            ),
-        ),
+        electric=read_table(top, "electric", dict.fromkeys(("brake_factor", "tyre_factor"), "1")),
+        sigma_log_pace=read_table(top, "speed_spread", {"sigma_log_pace": "1"})["sigma_log_pace"],
+        uncertainty=read_table(top, "uncertainty", dict.fromkeys(_UNCERTAINTY, "1")),
     )
     for section in (speed, wear, top):
         section.finish()
     raise_faults(faults)
     return parameters
-
-
-def _table(
-    above: Section, key: str, units: Mapping[str, str], *, prefix: str = ""
-) -> Mapping[str, Parameter]:
-    section = above.section(key)
-    values = {
-        name: read_parameter(section, name, prefix=f"{prefix}{key}", unit=unit)
-        for name, unit in units.items()
-    }
-    section.finish()
-    return MappingProxyType(values)
-
-
-def _wear_speed(speed: Section, source: str) -> WearSpeed:
-    section = speed.section(source)
-    units = {"low": "1", "slope": "h/km", "intercept": "1", "high": "1"}
-    units |= {"lower_limit": "km/h", "upper_limit": "km/h"}
-    values = {
-        name: read_parameter(section, name, prefix=f"wear.speed.{source}", unit=unit)
-        for name, unit in units.items()
-    }
-    section.finish()
-    return WearSpeed(**values)
 
 
 def _read_classes(path: Path, faults: list[str]) -> dict[str, VehicleClass]:

@@ -121,11 +121,10 @@ def rolling_origin(
     test_start: int,
     horizons: Sequence[int],
     parameters: ForecastParameters,
-    step: int | None = None,
 ) -> tuple[HorizonScore, ...]:
     """Return how each horizon is forecast from `test_start` on, by models that saw only the past.
 
-    Every `step` windows, a model is trained on what came before except the newest part, which
+    Every ``test_days``, a model is trained on what came before except the newest part, which
     calibrates it; its intervals then follow every hour. Nothing is shuffled.
 
     Parameters
@@ -138,8 +137,6 @@ def rolling_origin(
         Horizons in windows.
     parameters
         Level, calibration, rows.
-    step
-        Windows between two trainings; left out, ``test_days``.
 
     Raises
     ------
@@ -148,7 +145,7 @@ def rolling_origin(
     ContractViolation
         If a feature changes with what comes after its origin.
     """
-    step = step or int(parameters.test_days * panel.day)
+    step = int(parameters.test_days * panel.day)
     kept = {steps: _Kept() for steps in horizons}
     for start in range(test_start, panel.n_windows, step):
         end = min(start + step, panel.n_windows)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 
 from clearway_core.settings import open_toml, raise_faults
-from clearway_models.parameters import PARAMETER_FOLDER, Parameter, read_parameter
+from clearway_models.parameters import PARAMETER_FOLDER, Parameter, read_table
 
 FORECAST_FILE = PARAMETER_FOLDER / "forecast.toml"
 
@@ -48,7 +49,7 @@ def forecast_parameters() -> ForecastParameters:
     return ForecastParameters(**{name: read[name].value for name in _UNITS})
 
 
-def read_forecast_file() -> dict[str, Parameter]:
+def read_forecast_file() -> Mapping[str, Parameter]:
     """Return each setting with its source, for the model card.
 
     Raises
@@ -57,12 +58,7 @@ def read_forecast_file() -> dict[str, Parameter]:
         With every fault of the file.
     """
     top, faults = open_toml(FORECAST_FILE)
-    section = top.section("parameters")
-    found = {
-        name: read_parameter(section, name, prefix="forecast", unit=unit, minimum=0)
-        for name, unit in _UNITS.items()
-    }
-    section.finish()
+    found = read_table(top, "parameters", _UNITS, named="forecast", minimum=0)
     top.finish()
     raise_faults(faults)
     return found

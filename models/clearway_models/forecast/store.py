@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,12 +62,8 @@ class KeptForecaster:
     reference: Reference
     card: Path
 
-    def not_published(self) -> list[str]:
-        """Return a sentence for each horizon at which a plain forecast was at least as good."""
-        return refusals(list(self.scores.values()))
 
-
-def refusals(scores: Sequence[HorizonScore]) -> list[str]:
+def refusals(scores: Iterable[HorizonScore]) -> list[str]:
     """Return a sentence for each horizon at which a plain forecast was at least as good."""
     return [
         f"{score.best_baseline} was better at {score.horizon_minutes} minutes "
@@ -106,8 +102,7 @@ def make_forecaster(
     scores = rolling_origin(panel, test_start=test_start, horizons=horizons, parameters=parameters)
     forecaster = train(panel, end=learned, horizons=horizons, parameters=parameters)
     known, steps = panel.until(learned), min(horizons)
-    most = parameters.max_training_rows
-    at = labelled(known, steps, first=0, most=most, parameters=parameters)
+    at = labelled(known, steps, first=0, most=parameters.max_training_rows, parameters=parameters)
     model_id = f"forecast-r{grid.resolution}-{grid.window_minutes}m-{panel.at(n):%Y%m%dT%H%M}"
     card: dict[str, object] = {
         "model_id": model_id,
@@ -116,13 +111,7 @@ def make_forecaster(
         "made_at": panel.at(n).isoformat(),
         "learned_until": panel.at(learned).isoformat(),
         "tested_from": panel.at(test_start).isoformat(),
-        "history": {
-            "first": panel.start.isoformat(),
-            "end": panel.at(n).isoformat(),
-            "n_days": round(panel.days, 1),
-            "n_cells": len(panel.places),
-            "n_windows": int(np.isfinite(panel.log_pace).sum()),
-        },
+        "history": _history(panel),
         "scores": [asdict(score) for score in scores],
         "not_published": refusals(scores),
         "blends": {str(steps): weight for steps, weight in forecaster.blends.items()},
@@ -130,15 +119,28 @@ def make_forecaster(
         "parameters": {name: value.record() for name, value in read_forecast_file().items()},
         "versions": versions(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / model_id
+    return _keep(folder / f"{model_id}.json", forecaster, card)
+
+
+def _history(panel: Panel) -> dict[str, object]:
+    return {
+        "first": panel.start.isoformat(),
+        "end": panel.at(panel.n_windows).isoformat(),
+        "n_days": round(panel.days, 1),
+        "n_cells": len(panel.places),
+        "n_windows": int(np.isfinite(panel.log_pace).sum()),
+    }
+
+
+def _keep(file: Path, forecaster: Forecaster, card: Mapping[str, object]) -> KeptForecaster:
+    file.parent.mkdir(parents=True, exist_ok=True)
     io.dump(
         {str(steps): list(models) for steps, models in forecaster.models.items()},
-        stem.with_suffix(".skops"),
+        file.with_suffix(".skops"),
     )
-    stem.with_suffix(".md").write_text(card_text(card), encoding="utf-8")
-    write_json(stem.with_suffix(".json"), card)  # last: a model without its card is not found
-    return _kept(stem.with_suffix(".json"), forecaster)
+    file.with_suffix(".md").write_text(card_text(card), encoding="utf-8")
+    write_json(file, card)  # last: a model without its card is not found
+    return _kept(file, forecaster)
 
 
 def newest_forecaster(folder: Path, grid: Grid, *, until: datetime) -> KeptForecaster | None:

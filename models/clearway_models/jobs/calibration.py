@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -27,7 +28,7 @@ from clearway_models.calibration import (
 )
 from clearway_models.calibration_card import card_text
 from clearway_models.kept_models import TREES, load_kept, versions, write_json
-from clearway_models.parameters import PARAMETER_FOLDER, Parameter, read_parameter
+from clearway_models.parameters import PARAMETER_FOLDER, Parameter, read_table
 
 CALIBRATION_FOLDER = "calibration"
 
@@ -173,25 +174,17 @@ def train_calibration(
     )
 
 
-def read_targets() -> tuple[dict[str, Parameter], dict[str, Parameter]]:
+def read_targets() -> tuple[Mapping[str, Parameter], Mapping[str, Parameter]]:
     """Return the targets of a calibrated sensor and the limits of a collocation."""
     top, faults = open_toml(PARAMETER_FOLDER / "sensor_targets.toml")
-    found = []
-    for name, units in (("pm2_5", _TARGETS), ("collocation", _COLLOCATION)):
-        section = top.section(name)
-        found.append(
-            {
-                key: read_parameter(section, key, prefix=name, unit=unit)
-                for key, unit in units.items()
-            }
-        )
-        section.finish()
+    targets = read_table(top, "pm2_5", _TARGETS)
+    limits = read_table(top, "collocation", _COLLOCATION)
     top.finish()
     raise_faults(faults)
-    return found[0], found[1]
+    return targets, limits
 
 
-def meets_targets(score: Score, targets: dict[str, Parameter]) -> bool:
+def meets_targets(score: Score, targets: Mapping[str, Parameter]) -> bool:
     """Return whether a score of daily means meets every target; RMSE or NRMSE suffices."""
     limit = {name: parameter.value for name, parameter in targets.items()}
     return (
@@ -219,7 +212,7 @@ def load_model(file: Path) -> Estimator:
     return cast("Estimator", kept)
 
 
-def _read(file: Path, limits: dict[str, Parameter]) -> tuple[pl.DataFrame, int]:
+def _read(file: Path, limits: Mapping[str, Parameter]) -> tuple[pl.DataFrame, int]:
     """Return usable hours in order, and how many were left out."""
     try:
         frame = (
@@ -296,7 +289,7 @@ def _card(
     data: Collocation,
     frame: pl.DataFrame,
     *,
-    limits: dict[str, Parameter],
+    limits: Mapping[str, Parameter],
 ) -> dict[str, object]:
     hours = limits["min_hours_per_day"].value
     return {

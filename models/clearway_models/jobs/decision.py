@@ -13,14 +13,16 @@ import polars as pl
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.lake import Lake
+from clearway_core.whole_file import replace_whole
 from clearway_models.charge.parameters import ChargeParameters, read_charge_parameters
-from clearway_models.charge.prices import broken_bounds
-from clearway_models.charge.proposal import canonical, sha256_of
-from clearway_models.jobs.in_force import price_bounds, prices_in_force, prices_of
+from clearway_models.charge.prices import broken_bounds, price_bounds
+from clearway_models.charge.proposal import canonical, prices_of, proposal_id_of, sha256_of
+from clearway_models.jobs.in_force import prices_in_force
 
 PUBLISHED_FOLDER = "published"
 
-_ID_DIGITS = 16
+_PUBLIC_MODE = 0o644
+
 _MACHINES = frozenset({"airflow", "clearway", "system", "root", "cron", "bot", "none", "null"})
 """Names under which no person decides."""
 
@@ -175,15 +177,14 @@ def refusals(lake: Lake, proposal_id: str) -> list[str]:
     """Return every reason why a proposal may not be published now; empty if it may."""
     stored = _stored(lake, proposal_id)
     reasons: list[str] = []
-    digest = sha256_of(stored.text)
-    if digest[:_ID_DIGITS] != stored.proposal_id or canonical(stored.body) != stored.text:
+    if proposal_id_of(stored.text) != stored.proposal_id or canonical(stored.body) != stored.text:
         reasons.append("the document does not have the SHA-256 that its id states")
     if stored.verdict != "propose" or stored.body.get("verdict") != "propose":
         reasons.append("its verdict is hold: it may be acknowledged, not published")
     approvals = [d for d in decisions(lake, stored.proposal_id) if _is_answer(d)]
     if not approvals or approvals[-1].decision != "approved":
         reasons.append("no person's approval is the last answer on record")
-    elif approvals[-1].proposal_sha256 != digest:
+    elif approvals[-1].proposal_sha256 != sha256_of(stored.text):
         reasons.append("the document was changed after the approval")
     reasons += _broken_prices(lake, stored, read_charge_parameters())
     return reasons
@@ -347,7 +348,6 @@ def _default_folder(lake: Lake) -> Path | None:
 def _export(stored: _Stored, record: Decision, folder: Path | None) -> str | None:
     if folder is None:
         return None
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stored.proposal_id}.json"
     document = {
         "proposal_id": stored.proposal_id,
@@ -355,7 +355,6 @@ def _export(stored: _Stored, record: Decision, folder: Path | None) -> str | Non
         "proposal_sha256": record.proposal_sha256,
         "proposal": stored.body,
     }
-    draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    replace_whole(path, text.encode(), mode=_PUBLIC_MODE)
     return str(path)

@@ -14,6 +14,7 @@ from clearway_core.city import City
 from clearway_core.contracts.derived_tables import CELL_EMISSIONS
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
+from clearway_core.publication import passed_version
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
 from clearway_models.charge.parameters import read_charge_parameters
@@ -114,7 +115,7 @@ def build_emissions(
     names = [FLEET]
     if detail == "class":
         names += [name for name, pollutant in model.curves if pollutant == "nox" and name != FLEET]
-    version = tables.passed_version(lake, "congestion")
+    version = passed_version(lake, "congestion")
     days = _days(lake, grid, version)
     table = lake.table("cell_emissions")
     totals = dict.fromkeys(("n_windows", "n_rows", "n_clamped", "n_without_speed"), 0)

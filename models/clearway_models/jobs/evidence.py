@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Mapping
 
 import polars as pl
 
+from clearway_core.calendar import Calendar
 from clearway_core.lake import Lake
 from clearway_models import lake as tables
 from clearway_models.charge.evidence import (
@@ -27,14 +26,6 @@ from clearway_models.charge.zone import Zone
 _SECONDS_PER_DAY = 86_400
 
 _Rows = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
-    """What turns a UTC window into a period of the tariff."""
-
-    time_zone: str
-    holidays: Sequence[date]
 
 
 def gather_evidence(
@@ -59,38 +50,17 @@ def gather_evidence(
     version
         Version of the congestion table; None for the newest.
     calendar
-        Time zone and holidays.
+        Clock, holidays and days of rest.
     parameters
         Periods and limits.
     """
-
-    def periodic(frame: pl.LazyFrame) -> pl.LazyFrame:
-        return with_period(
-            frame,
-            parameters.periods,
-            time_zone=calendar.time_zone,
-            holidays=calendar.holidays,
-        )
-
-    rows = tables.zone_windows(lake, zone.cells, grid, version=version)
-    windows = usable_windows(periodic(rows)).collect().lazy()
+    cells, periods = zone.cells, parameters.periods
+    rows = tables.zone_windows(lake, cells, grid, version=version)
+    windows = usable_windows(with_period(rows, periods, calendar)).collect().lazy()
+    driven = with_period(tables.zone_vehicles(lake, cells, grid), periods, calendar)
     observed = windows.select("h3_cell", "window_start")
-    vehicles = vehicle_sums(
-        periodic(tables.zone_vehicles(lake, zone.cells, grid)).join(
-            observed, on=["h3_cell", "window_start"], how="semi"
-        )
-    )
-    vehicles = vehicles.collect().lazy()
-    least = int(parameters.evidence["min_good_windows"].value)
-    found = {
-        "sums": _by_period(period_sums(windows)),
-        "good": _by_period(good_cells(windows, least)),
-        "vehicles": _by_period(vehicle_counts(vehicles)),
-        "between_vehicles": _by_period(
-            pace_variation(vehicles, ("pseudonym_epoch", "provider", "vehicle"))
-        ),
-        "between_days": _by_period(pace_variation(windows, ("local_date",))),
-    }
+    seen = driven.join(observed, on=["h3_cell", "window_start"], how="semi")
+    found = _sums(windows, vehicle_sums(seen).collect().lazy(), parameters)
     whole = windows.select(
         pl.col("h3_cell").n_unique().alias("n_cells"),
         pl.col("local_date").n_unique().alias("n_days"),
@@ -99,7 +69,7 @@ def gather_evidence(
     ).collect().row(0, named=True)  # fmt: skip
     look_back, methods = _free_flow(lake, zone, grid, windows)
     return ZoneEvidence(
-        n_cells=len(zone.cells),
+        n_cells=len(cells),
         n_driven_cells=whole["n_cells"],
         n_days=whole["n_days"],
         first_window=whole["first"].isoformat() if whole["first"] else "",
@@ -108,9 +78,24 @@ def gather_evidence(
         free_flow_methods=methods,
         periods=tuple(
             _period(period.name, found, n_driven=whole["n_cells"], parameters=parameters)
-            for period in parameters.periods
+            for period in periods
         ),
     )
+
+
+def _sums(
+    windows: pl.LazyFrame, vehicles: pl.LazyFrame, parameters: ChargeParameters
+) -> dict[str, _Rows]:
+    least = int(parameters.evidence["min_good_windows"].value)
+    return {
+        "sums": _by_period(period_sums(windows)),
+        "good": _by_period(good_cells(windows, least)),
+        "vehicles": _by_period(vehicle_counts(vehicles)),
+        "between_vehicles": _by_period(
+            pace_variation(vehicles, ("pseudonym_epoch", "provider", "vehicle"))
+        ),
+        "between_days": _by_period(pace_variation(windows, ("local_date",))),
+    }
 
 
 def _by_period(frame: pl.LazyFrame) -> _Rows:
@@ -141,7 +126,6 @@ def _period(
         n_vehicles=n_vehicles,
         n_providers=int((vehicles or {}).get("n_providers", sums.get("most_providers", 0))),
         vehicles_recounted=vehicles is not None,
-        top_vehicle_share=top_share,
         quality_counts={quality: int(sums.get(f"n_{quality}", 0)) for quality in ("A", "B", "C")},
         basis="A+B" if enough else "A+B+C",
         pace_h_per_km=time / distance if distance > 0 else None,

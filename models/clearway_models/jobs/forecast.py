@@ -17,13 +17,19 @@ from clearway_core.data_dir import DataDir
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
+from clearway_core.publication import passed_version
 from clearway_core.schema import polars_schema
 from clearway_models import lake as tables
 from clearway_models.forecast.evaluation import HorizonScore
 from clearway_models.forecast.issue import issue
 from clearway_models.forecast.panel import AHEAD_MINUTES, cell_panel
 from clearway_models.forecast.parameters import ForecastParameters, forecast_parameters
-from clearway_models.forecast.store import FORECAST_FOLDER, make_forecaster, newest_forecaster
+from clearway_models.forecast.store import (
+    FORECAST_FOLDER,
+    make_forecaster,
+    newest_forecaster,
+    refusals,
+)
 
 _KEYS = ("h3_cell", "window_start")
 
@@ -149,7 +155,7 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         n_rows=written.height,
         methods=issued.methods,
         scores=tuple(kept.scores.values()),
-        not_published=tuple(kept.not_published()),
+        not_published=tuple(refusals(kept.scores.values())),
         drift=issued.drift,
         card=str(kept.card),
     )
@@ -165,7 +171,7 @@ def _history(
     InsufficientData
         If they lie on too few days.
     """
-    version = tables.passed_version(lake, "congestion")
+    version = passed_version(lake, "congestion")
     ended = pl.col("window_start") <= now - timedelta(minutes=grid.window_minutes)
     observed = tables.congestion(lake, grid, version=version).filter(
         ended & (pl.col("space_mean_kmh") > 0) & (pl.col("quality") != "X")

@@ -9,26 +9,25 @@ from pathlib import Path
 
 import polars as pl
 
+from clearway_core.calendar import Calendar, read_calendar
 from clearway_core.city import City
 from clearway_core.clock import SystemClock
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
+from clearway_core.publication import passed_version
 from clearway_models import lake as tables
-from clearway_models.charge.evidence import PeriodEvidence, ZoneEvidence
+from clearway_models.charge.evidence import ZoneEvidence
 from clearway_models.charge.parameters import (
-    REFERENCE_CLASS,
     ChargeParameters,
     read_charge_parameters,
 )
-from clearway_models.charge.periods import read_holidays
-from clearway_models.charge.prediction import ChargeModel, PeriodTraffic
-from clearway_models.charge.prices import Price, bounded_prices, capped_costs
+from clearway_models.charge.prediction import ChargeModel
+from clearway_models.charge.pricing import PeriodResult, price_periods
 from clearway_models.charge.proposal import (
     Inputs,
-    PeriodResult,
     canonical,
     proposal_body,
-    sha256_of,
+    proposal_id_of,
     unverified_count,
 )
 from clearway_models.charge.valuation import Valuation, european_reference, value_for
@@ -36,12 +35,11 @@ from clearway_models.charge.verdict import Circumstances, judge
 from clearway_models.charge.zone import Zone, read_zone
 from clearway_models.emissions.factors import FactorSet, Fleet, read_factor_set, read_fleet
 from clearway_models.expansion.counts import COUNTS_FILE, Expansion
-from clearway_models.jobs.evidence import Calendar, gather_evidence
+from clearway_models.jobs.evidence import gather_evidence
 from clearway_models.jobs.expansion import count_expansion
-from clearway_models.jobs.in_force import InForce, price_bounds, prices_in_force
+from clearway_models.jobs.in_force import InForce, prices_in_force
 from clearway_models.parameters import ParameterFile, parameter_file
 
-_ID_DIGITS = 16
 _TABLES = ("cell_travel", "vehicle_travel", "free_flow")
 _N_STEPS = 4
 
@@ -113,7 +111,7 @@ def propose_charge(
     area = read_zone(zone, resolution=grid.resolution)
     files = _read_files(city)
     progress(1, _N_STEPS, "gathering the evidence")
-    version = tables.passed_version(lake, "congestion")
+    version = passed_version(lake, "congestion")
     observed = _observe(lake, area, files, grid=grid, version=version)
     progress(2, _N_STEPS, "pricing and predicting")
     inputs = _price_all(area, city, files, observed)
@@ -166,11 +164,13 @@ def _price_all(zone: Zone, city: City | None, files: _Files, observed: _Observed
         zone_crossing_km=zone.crossing_km,
     )
     evidence = observed.evidence
-    lift = quiet_lift(evidence, files.parameters)
-    results = [
-        _result(model, period, files, in_force=observed.in_force, lift=lift)
-        for period in evidence.periods
-    ]
+    in_force = observed.in_force
+    results = price_periods(
+        model,
+        evidence,
+        stated=files.valuation is not None,
+        in_force=None if in_force is None else in_force.prices,
+    )
     circumstances = _circumstances(city, files, results, observed=observed)
     return Inputs(
         zone=zone,
@@ -185,7 +185,7 @@ def _price_all(zone: Zone, city: City | None, files: _Files, observed: _Observed
         missing=judge(evidence, circumstances, files.parameters),
         expansion=observed.expansion,
         totals_missing=observed.totals_missing,
-        in_force=None if observed.in_force is None else observed.in_force.record(),
+        in_force=None if in_force is None else in_force.record(),
         table_versions=observed.table_versions,
         window_minutes=observed.window_minutes,
         extra_files=files.extra,
@@ -205,113 +205,10 @@ def _read_files(city: City | None) -> _Files:
         factor_set=factor_set,
         fleet=read_fleet(factor_set.classes, fleet_file),
         valuation=valuation,
-        calendar=Calendar(
-            time_zone=city.time_zone.key if city else "UTC",
-            holidays=read_holidays(holidays),
-        ),
+        calendar=read_calendar(city),
         counts=counts,
         extra=(*extra, *(valuation.files if valuation else ())),
     )
-
-
-def quiet_lift(evidence: ZoneEvidence, parameters: ChargeParameters) -> float:
-    """Return by how much the free-flow pace is lifted, so that quiet hours show no delay; >= 1 [1].
-
-    The free-flow speed is a high percentile: of thin windows it is the luck of a few fast ones,
-    and even empty streets stay behind it. What one more car delays is measured against the pace of
-    quiet hours instead, where that is slower: rather too little is charged for than too much.
-    """
-    quiet = {period.name for period in parameters.periods if period.quiet}
-    ratios = [
-        item.pace_h_per_km / item.free_pace_h_per_km
-        for item in evidence.periods
-        if item.period in quiet
-        and item.usable
-        and item.pace_h_per_km is not None
-        and item.free_pace_h_per_km
-    ]
-    return max([1.0, *ratios])
-
-
-def _result(
-    model: ChargeModel,
-    evidence: PeriodEvidence,
-    files: _Files,
-    *,
-    in_force: InForce | None,
-    lift: float,
-) -> PeriodResult:
-    period = next(p for p in files.parameters.periods if p.name == evidence.period)
-    pace, free = evidence.pace_h_per_km, evidence.free_pace_h_per_km
-    if not evidence.usable or pace is None or free is None:
-        return PeriodResult(
-            period=period,
-            evidence=evidence,
-            prices={},
-            congestion={},
-            environment={},
-            reference_pace_h_per_km=None,
-            delay_imposed=None,
-            effect=None,
-        )
-    reference = free * lift
-    valuation = files.valuation
-    paid = None if in_force is None else in_force.prices.get(period.name, {})
-    minor = 1 if valuation is None else valuation.minor_per_unit
-    traffic = PeriodTraffic(
-        period=period.name,
-        pace_h_per_km=pace,
-        free_pace_h_per_km=reference,
-        pace_cv=evidence.pace_cv,
-        in_force_per_km=None if paid is None else {k: v / minor for k, v in paid.items()},
-    )
-    prices: dict[str, Price] = {}
-    if valuation is not None:
-        prices = _prices(model, traffic, files.parameters, valuation, previous=paid)
-    congestion, environment = model.cost_intervals(traffic) if prices else ({}, {})
-    per_km = {name: price.minor_per_km / minor for name, price in prices.items()}
-    return PeriodResult(
-        period=period,
-        evidence=evidence,
-        prices=prices,
-        congestion=congestion,
-        environment=environment,
-        reference_pace_h_per_km=reference,
-        delay_imposed=model.delay_imposed(traffic),
-        effect=model.effect(traffic, per_km) if any(per_km.values()) else None,
-    )
-
-
-def _prices(
-    model: ChargeModel,
-    traffic: PeriodTraffic,
-    parameters: ChargeParameters,
-    valuation: Valuation,
-    *,
-    previous: Mapping[str, int] | None,
-) -> dict[str, Price]:
-    """Return the prices of a period; delay is charged for only where it is certain at 90 %."""
-    congestion, environment = model.efficient_costs(traffic)
-    certain = model.delay_imposed(traffic).low > 0
-    minor, classes = valuation.minor_per_unit, parameters.classes
-    cost = capped_costs(
-        {name: value * minor * certain for name, value in congestion.items()},
-        {name: value * minor for name, value in environment.items()},
-        cap_minor=valuation.cap_minor_per_km,
-        road_space={name: classes[name].passenger_car_units.value for name in congestion},
-    )
-    prices = bounded_prices(
-        {name: 0.0 if classes[name].exempt else value for name, value in cost.items()},
-        price_bounds(parameters, valuation.record()),
-        reference=REFERENCE_CLASS,
-        previous=previous,
-    )
-    for name, price in prices.items():
-        cap_minor = valuation.cap_minor_per_km * classes[name].passenger_car_units.value
-        capped = certain and not classes[name].exempt and congestion[name] * minor > cap_minor
-        if capped and "cap" not in price.bounded_by:
-            prices[name] = Price(price.minor_per_km, ("cap", *price.bounded_by))
-    return prices
 
 
 def _circumstances(
@@ -339,7 +236,7 @@ def _circumstances(
 
 def _keep(lake: Lake, zone: Zone, body: dict[str, object]) -> dict[str, object]:
     text = canonical(body)
-    proposal_id = sha256_of(text)[:_ID_DIGITS]
+    proposal_id = proposal_id_of(text)
     table = lake.table("charge_proposals")
     held = table.scan().filter(pl.col("proposal_id").eq(proposal_id)).select("created_at").collect()
     created_at = SystemClock().now() if held.is_empty() else held["created_at"][0]
