@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -12,6 +13,8 @@ from clearway_core.contracts.field import DataType
 from clearway_core.errors import TableConflict
 from clearway_core.lake import Table
 from clearway_core.lake_conditions import sql_literal
+
+log = logging.getLogger(__name__)
 
 UNUSED_FOR = timedelta(hours=24)
 """Files that left a table stay this long for whoever is still reading them. A day: no query of ours
@@ -49,6 +52,22 @@ def compact(table: Table) -> None:
             "is lost, the next compaction will do it"
         )
         raise TableConflict(message) from error
+
+
+def compact_if_crowded(table: Table, *, many: int) -> bool:
+    """Join small files where a partition has many; return whether that was done.
+
+    A conflict with another process is left for the next time: the table stays as it was.
+    """
+    if most_files(table) < many:
+        return False
+    try:
+        compact(table)
+    except TableConflict:
+        log.info("compaction_left", extra={"table": table.contract.name})
+        return False
+    log.info("table_compacted", extra={"table": table.contract.name})
+    return True
 
 
 def delete_received_before(table: Table, moment: datetime) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +17,7 @@ import polars as pl
 
 from clearway_core.errors import OffsetRegression, TableConflict
 from clearway_core.lake import Lake
-from clearway_core.lake_upkeep import compact, most_files, sweep
+from clearway_core.lake_upkeep import compact_if_crowded, sweep
 from clearway_fleet.alarms import Kind, OpenAlarm
 
 LEASE = timedelta(minutes=5)
@@ -26,7 +25,7 @@ LEASE = timedelta(minutes=5)
 
 _TABLE = "gateway_alarms"
 _WRITER = "clearway_fleet.watch"
-_MOST_FILES = 100
+_MANY_FILES = 100
 """Each notice makes two small files; a year of them would take seconds to read."""
 
 _ATTEMPTS = 20
@@ -238,10 +237,8 @@ def settle(lake: Lake, outcome: Outcome, *, watcher: str, now: datetime) -> None
 def tidy(lake: Lake) -> None:
     """Join the small files that single notices leave, once there are many."""
     table = lake.table(_TABLE)
-    if most_files(table) > _MOST_FILES:
-        with suppress(TableConflict):  # somebody else is at it
-            compact(table)
-            sweep(table)
+    if compact_if_crowded(table, many=_MANY_FILES):
+        sweep(table)
 
 
 def _append(lake: Lake, rows: Sequence[dict[str, object]], version: int | None) -> None:

@@ -73,7 +73,7 @@ def sort_out(contract: Contract, portions: Sequence[Portion]) -> Sorted:
         Records as decoded, in the order of arrival.
     """
     columns = {name: _gather(portions, name) for name in contract.columns}
-    judged = judge(contract, columns, sum(map(len, portions)))
+    judged = judge(contract, columns)
     raw = _raw_times(contract, portions)
     if raw is not None:
         judged = _with_undated(judged, raw)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.wire import TOPICS
 from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.stream.log import Log, StoredMessage, TopicPartition
-from clearway_ingest.offsets import Share
+from clearway_ingest.share import Share
 
 log_ = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ class Consumer:
         Where each partition continues; one that is not named starts at its oldest message.
     lost
         What to do when messages between the two are gone.
+    clock
+        Tells how long the log has given nothing.
     """
 
     def __init__(
@@ -47,13 +49,15 @@ class Consumer:
         *,
         committed: Mapping[TopicPartition, int],
         lost: Lost = Lost.STOP,
+        clock: Clock | None = None,
     ) -> None:
         self._log = log
         self._share = share
         self._committed = committed
         self._lost = lost
         self._positions: dict[TopicPartition, int] = {}
-        self._last_message_s = time.monotonic()
+        self._clock = clock or SystemClock()
+        self._last_message_s = self._clock.monotonic_s()
         self.n_lost = 0
 
     @property
@@ -160,7 +164,7 @@ class Consumer:
         return count
 
     def _watch(self, wanted: Mapping[TopicPartition, int], *, some: bool, bounded: bool) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         if some or not bounded:
             self._last_message_s = now_s
         elif now_s - self._last_message_s > STALLED_AFTER_S:

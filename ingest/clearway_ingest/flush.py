@@ -63,15 +63,12 @@ class Flush:
     ----------
     sink
         Where to write.
-    log_id
-        Identity of the log.
     clock
         Where the time of the commit comes from.
     """
 
-    def __init__(self, sink: Sink, log_id: str, clock: Clock | None = None) -> None:
+    def __init__(self, sink: Sink, *, clock: Clock | None = None) -> None:
         self._sink = sink
-        self._log_id = log_id
         self._clock = clock or SystemClock()
 
     def write(self, intake: Intake) -> Outcome:
@@ -125,7 +122,7 @@ class Flush:
             columns = polars_schema(QUARANTINE).names()
             frames["quarantine"] = pl.concat(rows.select(columns) for rows in quarantined)
         if intake.letters:
-            frames["dead_letters"] = dead_letters.frame(intake.letters, self._log_id)
+            frames["dead_letters"] = dead_letters.frame(intake.letters, intake.log_id)
         return frames
 
     def _commit(
@@ -148,7 +145,7 @@ class Flush:
                 "n_duplicates": duplicates[where],
                 "n_dead_letters": intake.dead[where],
                 "committed_at": now,
-                "log_id": self._log_id,
+                "log_id": intake.log_id,
             }
             for where, end in intake.ends.items()
         ]

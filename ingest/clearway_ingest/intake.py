@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -46,17 +45,13 @@ class Intake:
         self.duplicates: Tally[TopicPartition] = Tally()
         self.dead: Tally[TopicPartition] = Tally()
         self.heard: dict[Counter, int] = {}
-        self._ends: dict[TopicPartition, int] = {}
-
-    @property
-    def ends(self) -> Mapping[TopicPartition, int]:
+        self.ends: dict[TopicPartition, int] = {}
         """Offset after the last message of each partition."""
-        return self._ends
 
     def add(self, message: StoredMessage) -> None:
         """Take one message; whatever it holds, it ends as records or as a dead letter."""
         where = TopicPartition(message.topic, message.partition)
-        self._ends[where] = message.offset + 1
+        self.ends[where] = message.offset + 1
         self.messages[where] += 1
         self.n_bytes += len(message.value)
         decoded = decode(message)

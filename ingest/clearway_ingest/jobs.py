@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
+from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import MessagesLost, SourceUnavailable
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
@@ -17,9 +17,10 @@ from clearway_core.stream.log import Log, StoredMessage, TopicPartition
 from clearway_ingest.consumer import Consumer, Lost
 from clearway_ingest.flush import Flush
 from clearway_ingest.intake import Intake
-from clearway_ingest.offsets import Share, committed_offsets, committed_ranges
+from clearway_ingest.offsets import committed_offsets, committed_ranges
 from clearway_ingest.ranges import Received
 from clearway_ingest.receipts import Receipts
+from clearway_ingest.share import WHOLE, Share
 from clearway_ingest.sink import Sink
 from clearway_ingest.upkeep import CHECK_EVERY_COMMITS, compact_tables
 
@@ -30,6 +31,8 @@ _LOOK_FOR_PARTITIONS_EVERY_S = 10.0
 _SHORTEST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
 """A log that comes back is found within half a minute."""
+
+_STOP_ASKED_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +108,12 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
     lake: Lake,
     log: Log,
     *,
-    share: tuple[int, int] = (1, 1),
+    share: Share = WHOLE,
     until_idle: bool = True,
     progress: Progress = silent,
     settings: Settings | None = None,
     stop: Callable[[], bool] = never,
+    clock: Clock | None = None,
 ) -> IngestAccount:
     """Read the log and write the lake; a repeat after any crash neither loses nor doubles a record.
 
@@ -120,7 +124,7 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
     log
         Where to read.
     share
-        Which part of the partitions: (1, 3) is the first of three.
+        Which part of the partitions.
     until_idle
         End at the end offsets found at the start; otherwise go on until `stop` says so.
     progress
@@ -129,6 +133,8 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
         When to write, and what to do about messages that expired unread.
     stop
         Asked between messages; what was read is written before the end.
+    clock
+        Times the commits, and tells when one is due.
 
     Returns
     -------
@@ -146,16 +152,17 @@ def ingest(  # noqa: PLR0913 -- the first five are what every stage's jobs take
     TableConflict
         If the lake was written by a newer version.
     """
-    settings = settings or Settings()
+    settings, clock = settings or Settings(), clock or SystemClock()
     log_id = log.identity()
     committed = committed_offsets(lake, log_id)
-    sink = Sink(lake, log_id, committed)
+    sink = Sink(lake, log_id, committed, clock=clock)
     run = _Run(
-        Consumer(log, Share(*share), committed=committed, lost=settings.lost),
+        Consumer(log, share, committed=committed, lost=settings.lost, clock=clock),
         Intake(Received(committed_ranges(lake)), log_id),
         sink,
-        receipts=Receipts(log),
+        receipts=Receipts(log, clock=clock),
         settings=settings,
+        clock=clock,
     )
     run.go(until_idle=until_idle, stop=stop, progress=progress)
     compact_tables(sink)
@@ -173,13 +180,15 @@ class _Run:
         *,
         receipts: Receipts,
         settings: Settings,
+        clock: Clock,
     ) -> None:
         self._consumer = consumer
         self._intake = intake
         self._sink = sink
-        self._flush = Flush(sink, intake.log_id)
+        self._flush = Flush(sink, clock=clock)
         self._receipts = receipts
         self._settings = settings
+        self._clock = clock
         self._n_commits = 0
         self._messages = 0
         self._read = 0
@@ -205,21 +214,21 @@ class _Run:
 
     def _go_on(self, stop: Callable[[], bool], tell: Callable[[int], None]) -> None:
         """Read on and on; a log that cannot be reached is waited for, since gateways wait too."""
-        looked_at_s = time.monotonic()
+        looked_at_s = self._clock.monotonic_s()
         wait_s = _SHORTEST_WAIT_S
         while not stop():
             try:
                 self._step(None, tell)
-                if time.monotonic() - looked_at_s > _LOOK_FOR_PARTITIONS_EVERY_S:
+                if self._clock.monotonic_s() - looked_at_s > _LOOK_FOR_PARTITIONS_EVERY_S:
                     self._consumer.assign()
-                    looked_at_s = time.monotonic()
+                    looked_at_s = self._clock.monotonic_s()
                 wait_s = _SHORTEST_WAIT_S
             except MessagesLost:
                 raise
             except SourceUnavailable as error:
                 self._write()
                 log_.warning("log_not_reached", extra={"error": str(error), "wait_s": wait_s})
-                _pause(wait_s, stop)
+                _pause(wait_s, stop, self._clock)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def _step(
@@ -248,7 +257,7 @@ class _Run:
         self._intake.add(message)
         self._messages += 1
         if self._waiting_since_s is None:
-            self._waiting_since_s = time.monotonic()
+            self._waiting_since_s = self._clock.monotonic_s()
         if (
             self._intake.n_rows >= self._settings.rows
             or self._intake.n_bytes >= self._settings.payload_bytes
@@ -273,12 +282,14 @@ class _Run:
 
     def _is_due(self) -> bool:
         since_s = self._waiting_since_s
-        return since_s is not None and time.monotonic() - since_s >= self._settings.latency_s
+        return (
+            since_s is not None and self._clock.monotonic_s() - since_s >= self._settings.latency_s
+        )
 
     def _patience_s(self) -> float:
         if self._waiting_since_s is None:
             return READ_TIMEOUT_S
-        left_s = self._waiting_since_s + self._settings.latency_s - time.monotonic()
+        left_s = self._waiting_since_s + self._settings.latency_s - self._clock.monotonic_s()
         return max(0.0, min(READ_TIMEOUT_S, left_s))
 
     def _remaining(self, ends: Mapping[TopicPartition, int]) -> int:
@@ -286,7 +297,7 @@ class _Run:
         return sum(max(0, end - at[where]) for where, end in ends.items())
 
 
-def _pause(duration_s: float, stop: Callable[[], bool]) -> None:
-    give_up_at_s = time.monotonic() + duration_s
-    while time.monotonic() < give_up_at_s and not stop():
-        time.sleep(min(0.2, duration_s))
+def _pause(duration_s: float, stop: Callable[[], bool], clock: Clock) -> None:
+    give_up_at_s = clock.monotonic_s() + duration_s
+    while clock.monotonic_s() < give_up_at_s and not stop():
+        clock.sleep(min(_STOP_ASKED_EVERY_S, duration_s))

@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
 import polars as pl
 
-from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_core.stream.log import TopicPartition
-from clearway_ingest.ranges import Counter
+from clearway_ingest.ranges import Counter, merged
 
-_SHARE = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
 _PARTITION = ("log_id", "topic", "log_partition")
+_ROWS_AT_ONCE = 500_000
+"""There is a row for each message that ever came; a few numbers are left of a million of them."""
+
 _COUNTER = {"contract": pl.String(), "gateway": pl.String(), "boot": pl.Int64()}
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Part `number` of `count` parts of the log's partitions.
-
-    Parameters
-    ----------
-    number, count
-        ``1`` and ``3`` for the first of three; each part is for one process only.
-    """
-
-    number: int = 1
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.count:
-            message = (
-                f"a share is k/n with k from 1 to n, got {self.number}/{self.count}: three "
-                "processes take 1/3, 2/3 and 3/3"
-            )
-            raise UsageError(message)
-
-    def __contains__(self, where: TopicPartition) -> bool:
-        return where.partition % self.count == self.number - 1
-
-
-def parse_share(text: str) -> Share:
-    """Return the share that a text such as ``1/3`` means.
-
-    Raises
-    ------
-    UsageError
-        If it means none.
-    """
-    match = _SHARE.fullmatch(text.strip())
-    if match is None:
-        message = f"a share looks like 1/3 (the first of three processes), got {text!r}"
-        raise UsageError(message)
-    return Share(int(match[1]), int(match[2]))
 
 
 def app_id(log_id: str, where: TopicPartition) -> str:
@@ -87,8 +46,13 @@ def committed_ranges(lake: Lake) -> pl.DataFrame:
     must not look as if they had arrived before. Ranges of other logs and partitions count, so that
     nothing is stored twice after a move to another broker or to more partitions.
     """
-    rows = _below_committed(lake.table("received_ranges").scan(), lake)
-    return rows.select(*Counter._fields, "seq_first", "seq_last").collect()
+    rows = lake.table("received_ranges").scan()
+    n_rows = rows.select(pl.len()).collect().item()
+    names = (*Counter._fields, "seq_first", "seq_last")
+    return pl.concat(
+        merged(_below_committed(rows.slice(at, _ROWS_AT_ONCE), lake).select(names).collect())
+        for at in range(0, max(n_rows, 1), _ROWS_AT_ONCE)
+    )
 
 
 def committed_places(lake: Lake, floors: Mapping[Counter, int]) -> pl.DataFrame:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from clearway_core.clock import Clock, SystemClock
 from clearway_core.stream.log import Log
 from clearway_core.stream.receipts import RECEIPTS_TOPIC, Receipt, message_of
 
@@ -23,13 +23,13 @@ class Receipts:
     ----------
     log
         Where gateways read them.
-    monotonic_s
-        A clock that is never set. [s]
+    clock
+        Tells when a log that took none is tried again.
     """
 
-    def __init__(self, log: Log, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, log: Log, *, clock: Clock | None = None) -> None:
         self._log = log
-        self._monotonic_s = monotonic_s
+        self._clock = clock or SystemClock()
         self._silent_until_s = float("-inf")
         self.n_sent = 0
         self.n_not_sent = 0
@@ -38,7 +38,7 @@ class Receipts:
         """Tell what a commit holds; never raises."""
         if not receipts:
             return
-        if self._monotonic_s() < self._silent_until_s:
+        if self._clock.monotonic_s() < self._silent_until_s:
             self.n_not_sent += len(receipts)
             return
         try:
@@ -47,6 +47,6 @@ class Receipts:
             if not self.n_not_sent:
                 log_.warning("receipts_not_sent", extra={"error": str(error)})
             self.n_not_sent += len(receipts)
-            self._silent_until_s = self._monotonic_s() + SILENT_AFTER_FAILURE_S
+            self._silent_until_s = self._clock.monotonic_s() + SILENT_AFTER_FAILURE_S
         else:
             self.n_sent += len(receipts)

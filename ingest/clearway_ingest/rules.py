@@ -52,7 +52,7 @@ class Judged:
         return reduce(or_, masks) if masks else None
 
 
-def judge(contract: Contract, columns: Mapping[str, Sequence[object]], n_rows: int) -> Judged:
+def judge(contract: Contract, columns: Mapping[str, Sequence[object]]) -> Judged:
     """Return the typed columns of some records and the rules that they break.
 
     Parameters
@@ -60,17 +60,12 @@ def judge(contract: Contract, columns: Mapping[str, Sequence[object]], n_rows: i
     contract
         What the records should be.
     columns
-        Values as decoded from JSON; a field without a column is null in every row.
-    n_rows
-        Number of records.
+        Values as decoded from JSON, for each field of the contract.
     """
     typed: dict[str, pl.Series] = {}
     broken: list[tuple[str, pl.Series]] = []
     for field in contract.fields:
-        values = columns.get(field.name)
-        if values is None:
-            values = [None] * n_rows
-        typed[field.name], masks = _judge_field(field, values)
+        typed[field.name], masks = _judge_field(field, columns[field.name])
         broken += [(f"{field.name}_{rule}", mask) for rule, mask in masks if mask.any()]
     return Judged(typed, broken)
 

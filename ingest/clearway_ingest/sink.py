@@ -138,7 +138,7 @@ class Sink:
         Delta Lake leaves that to the system, which writes files in any order. An object store has
         what it has confirmed.
         """
-        if "://" not in self._tables["ingest_commits"].uri:
+        if self._tables["ingest_commits"].is_local:
             os.sync()
 
     def _commit(self, name: str, rows: pl.DataFrame, ends: Mapping[TopicPartition, int]) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
-from clearway_core.errors import TableConflict
-from clearway_core.lake_upkeep import compact, most_files
+from clearway_core.lake_upkeep import compact_if_crowded
 from clearway_ingest.sink import TABLES, Sink
-
-log = logging.getLogger(__name__)
 
 MANY_FILES = 32
 """A commit every 5 s leaves 720 files an hour in each partition it touches, and opening a table
@@ -18,21 +13,7 @@ CHECK_EVERY_COMMITS = 40
 """Counting files costs about as much as opening the table, so not after every commit."""
 
 
-def compact_tables(sink: Sink, *, many: int = MANY_FILES) -> list[str]:
-    """Join the small files of tables that have too many, and return those tables' names.
-
-    A conflict with another process is left for the next time: the table stays as it was.
-    """
-    joined = []
+def compact_tables(sink: Sink) -> None:
+    """Join the small files of tables that have too many."""
     for name in (*TABLES, "ingest_commits"):
-        table = sink.table(name)
-        if most_files(table) < many:
-            continue
-        try:
-            compact(table)
-        except TableConflict:
-            log.info("compaction_left", extra={"table": name})
-        else:
-            joined.append(name)
-            log.info("table_compacted", extra={"table": name})
-    return joined
+        compact_if_crowded(sink.table(name), many=MANY_FILES)

@@ -27,6 +27,7 @@ from doubles.ingest_oracle import everything, expected
 from typer.testing import CliRunner
 
 from clearway_cli.commands.ingest import register
+from clearway_core import lake_upkeep
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake
@@ -34,6 +35,7 @@ from clearway_core.lake_upkeep import compact, most_files
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_ingest import jobs, upkeep
 from clearway_ingest.jobs import Settings, ingest
+from clearway_ingest.share import Share
 from clearway_ingest.sink import Sink
 
 CLEARWAY = Path(sys.executable).with_name("clearway")
@@ -62,8 +64,8 @@ def _fill(log, gateways=8, batches=3):
 
 def test_two_halves_cover_everything_exactly_once(lake, log):
     _fill(log)
-    first = ingest(lake, log, share=(1, 2))
-    second = ingest(lake, log, share=(2, 2))
+    first = ingest(lake, log, share=Share(1, 2))
+    second = ingest(lake, log, share=Share(2, 2))
     wanted = expected(everything(log))
     assert places(lake) == wanted.sorted_rows()
     assert first.read + second.read == wanted.read
@@ -79,7 +81,7 @@ def test_shares_that_run_at_the_same_time_do_not_disturb_each_other(tmp_path, la
         "from clearway_core.stream.embedded import EmbeddedLog;"
         "from clearway_core.data_dir import DataDir; from clearway_ingest.jobs import *;"
         "d = DataDir(Path(sys.argv[1]));"
-        "ingest(Lake(d.lake), EmbeddedLog(d.log_file), share=(int(sys.argv[2]), 3),"
+        "ingest(Lake(d.lake), EmbeddedLog(d.log_file), share=Share(int(sys.argv[2]), 3),"
         " settings=Settings(rows=40))"
     )
     shares = [
@@ -166,7 +168,6 @@ def test_a_fix_by_gateway_and_by_third_party_is_stored_by_whoever_comes_first(la
 def test_many_small_commits_are_joined_and_nothing_changes(tmp_path, lake, log, monkeypatch):
     monkeypatch.setattr(jobs, "CHECK_EVERY_COMMITS", 4)
     monkeypatch.setattr(upkeep, "MANY_FILES", 6)
-    monkeypatch.setattr(upkeep.compact_tables, "__kwdefaults__", {"many": 6})
     for number in range(24):
         log.append(GPS_TOPIC, [gps("gw-1", 1, range(number * 5, number * 5 + 5))])
     ingest(lake, log, settings=Settings(rows=5))
@@ -180,9 +181,10 @@ def test_many_small_commits_are_joined_and_nothing_changes(tmp_path, lake, log, 
 
 
 def test_a_compaction_that_meets_another_process_is_left_for_later(lake, log, monkeypatch):
-    log.append(GPS_TOPIC, [gps("gw-1", 1, range(5))])
-    ingest(lake, log)
-    sink = Sink(lake, log.identity(), {})
+    for seqs in (range(5), range(5, 10)):
+        log.append(GPS_TOPIC, [gps("gw-1", 1, seqs)])
+        ingest(lake, log)
+    before = most_files(lake.table("gps_pings"))
 
     def compact_but_one(table):
         if table.contract.name == "gps_pings":
@@ -190,10 +192,11 @@ def test_a_compaction_that_meets_another_process_is_left_for_later(lake, log, mo
             raise TableConflict(message)
         compact(table)
 
-    monkeypatch.setattr(upkeep, "compact", compact_but_one)
-    joined = upkeep.compact_tables(sink, many=1)
-    assert "gps_pings" not in joined
-    assert "received_ranges" in joined
+    monkeypatch.setattr(lake_upkeep, "compact", compact_but_one)
+    monkeypatch.setattr(upkeep, "MANY_FILES", 2)
+    upkeep.compact_tables(Sink(lake, log.identity(), {}))
+    assert most_files(lake.table("gps_pings")) == before >= 2
+    assert most_files(lake.table("received_ranges")) == 1
 
 
 def test_an_empty_log_is_no_fault(lake, log):

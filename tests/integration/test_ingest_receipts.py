@@ -6,6 +6,7 @@ import logging
 import uuid
 
 import pytest
+from doubles.edge_doubles import TurnableClock
 from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
 
 from clearway_core.errors import DeliveryFailed
@@ -113,17 +114,18 @@ def test_a_log_that_takes_no_receipts_disturbs_nothing_and_is_told_of_once(lake,
 
 
 def test_receipts_are_tried_again_after_a_while(log):
-    now_s = [0.0]
+    clock = TurnableClock()
     refusing = NoReceiptsLog(log)
-    teller = Receipts(refusing, monotonic_s=lambda: now_s[0])
+    teller = Receipts(refusing, clock=clock)
     one = Receipt(
         gateway="gw-1", boot=1, contract="gps_ping/1", seq_last=1, n_stored=2, committed_at_ms=3
     )
-    for now_s[0] in (0.0, 1.0, SILENT_AFTER_FAILURE_S - 1, SILENT_AFTER_FAILURE_S):
+    for later_s in (0.0, 1.0, SILENT_AFTER_FAILURE_S - 2, 1.0):
+        clock.forward(later_s)
         teller.send([one])
     assert (refusing.asked, teller.n_not_sent, teller.n_sent) == (2, 4, 0)
     refusing.append = log.append
-    now_s[0] = 3 * SILENT_AFTER_FAILURE_S
+    clock.forward(2 * SILENT_AFTER_FAILURE_S)
     teller.send([one])
     assert (teller.n_not_sent, teller.n_sent) == (4, 1)
     assert receipts(log, "gw-1") == [one]

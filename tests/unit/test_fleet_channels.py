@@ -154,7 +154,7 @@ def test_a_channel_that_is_taken_out_of_the_settings_is_waited_for_no_longer(
 def test_small_files_of_many_alarms_are_joined_and_nothing_is_told_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "_MOST_FILES", 4)
+    monkeypatch.setattr(ledger, "_MANY_FILES", 4)
     clock = TurnableClock(START + timedelta(hours=2))
     lake = _silent_site(tmp_path)
     with web_server() as (hook, port):

@@ -10,10 +10,9 @@ from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import Message, TopicPartition
 from clearway_ingest import consumer as module
 from clearway_ingest.consumer import Consumer, Lost
-from clearway_ingest.offsets import Share, parse_share
+from clearway_ingest.share import WHOLE, Share, parse_share
 
 P0 = TopicPartition(GPS_TOPIC, 0)
-WHOLE = Share()
 
 
 class ExpiringLog:

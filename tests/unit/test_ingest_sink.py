@@ -45,7 +45,7 @@ def _owner(lake, log, clock=None):
     intake = Intake(Received(committed_ranges(lake)), log_id)
     for message in log.read({P0: committed.get(P0, 0)}):
         intake.add(message)
-    return Flush(Sink(lake, log_id, committed, clock=clock), log_id), intake
+    return Flush(Sink(lake, log_id, committed, clock=clock)), intake
 
 
 @pytest.mark.parametrize("more", [0, 3], ids=["the_same_messages", "more_messages"])

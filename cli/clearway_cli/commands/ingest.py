@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,47 @@ import typer
 
 from clearway_cli.commands import ingest_books
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption, LogOption
-from clearway_cli.output import bar, console, say_json, say_table
+from clearway_cli.output import bar, say, say_json, say_table
 
 if TYPE_CHECKING:
     from clearway_ingest.jobs import IngestAccount
 
+ShareOption = Annotated[
+    str,
+    typer.Option(
+        "--share", metavar="K/N", help="Part of the partitions: 1/3 is the first of three."
+    ),
+]
+UntilIdleOption = Annotated[
+    bool,
+    typer.Option("--until-idle", metavar="", help="End when everything that is there now is read."),
+]
+SkipLostOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-lost", metavar="", help="Go on although messages expired before they were read."
+    ),
+]
+KeepDaysOption = Annotated[
+    int,
+    typer.Option("--keep-days", metavar="DAYS", min=2, help="Days that they live after reception."),
+]
 CauseOption = Annotated[
-    str | None, typer.Option("--cause", help="Only those of this cause, such as newer_contract.")
+    str | None,
+    typer.Option(
+        "--cause", metavar="CAUSE", help="Only those of this cause, such as newer_contract."
+    ),
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")
+]
+PlaceArgument = Annotated[
+    str,
+    typer.Argument(metavar="PLACE", help="topic/partition/offset, as the list shows it."),
+]
+PlaceOption = Annotated[
+    str | None,
+    typer.Option("--place", metavar="PLACE", help="Only this one: topic/partition/offset."),
 ]
 
 
@@ -34,19 +69,13 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,
-    share: Annotated[
-        str, typer.Option("--share", help="Part of the partitions: 1/3 is the first of three.")
-    ] = "1/1",
-    until_idle: Annotated[
-        bool, typer.Option("--until-idle", help="End when everything that is there now is read.")
-    ] = False,
-    skip_lost: Annotated[
-        bool,
-        typer.Option("--skip-lost", help="Go on although messages expired before they were read."),
-    ] = False,
+    share: ShareOption = "1/1",
+    until_idle: UntilIdleOption = False,
+    skip_lost: SkipLostOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read the log and write the lake until Ctrl-C or SIGTERM, or with --until-idle until its end.
@@ -55,37 +84,28 @@ def run(
     Rows that break a rule of their contract go to the table quarantine, messages that cannot be
     decoded to dead_letters; everything is counted.
     """
-    import signal
-    import threading
-
+    from clearway_cli.ending import stop_on_signals
     from clearway_core.lake import open_lake
     from clearway_core.stream.address import open_log
     from clearway_ingest.consumer import Lost
     from clearway_ingest.jobs import Settings, ingest
-    from clearway_ingest.offsets import parse_share
+    from clearway_ingest.share import parse_share
 
     part = parse_share(share)
-    stopped = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stopped.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    source = open_log(log, data_dir)
-    try:
-        with bar("ingest", quiet=as_json) as progress:
-            account = ingest(
-                open_lake(data_dir, lake),
-                source,
-                share=(part.number, part.count),
-                until_idle=until_idle,
-                progress=progress,
-                settings=Settings(lost=Lost.SKIP if skip_lost else Lost.STOP),
-                stop=stopped.is_set,
-            )
-    finally:
-        source.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with (
+        stop_on_signals() as stop,
+        closing(open_log(log, data_dir)) as source,
+        bar("ingest", quiet=as_json) as progress,
+    ):
+        account = ingest(
+            open_lake(data_dir, lake),
+            source,
+            share=part,
+            until_idle=until_idle,
+            progress=progress,
+            settings=Settings(lost=Lost.SKIP if skip_lost else Lost.STOP),
+            stop=stop,
+        )
     if as_json:
         say_json(_as_json(account))
     else:
@@ -93,11 +113,10 @@ def run(
 
 
 def expire(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    keep_days: Annotated[
-        int, typer.Option("--keep-days", min=2, help="Days that they live after reception.")
-    ] = 30,
+    keep_days: KeepDaysOption = 30,
     as_json: JsonOption = False,
 ) -> None:
     """Delete GPS fixes, and what single vehicles drove, 30 days after they were received.
@@ -112,17 +131,19 @@ def expire(
         say_json(asdict(account))
         return
     rows = {name: number for name, number in account.rows.items() if number}
-    say_table(f"rows received before {account.before:%Y-%m-%d}", rows or {"none were left": 0})
-    console.print(f"{sum(account.files.values()):,} files of earlier deletions removed")
+    if rows:
+        say_table(f"rows received before {account.before:%Y-%m-%d}", rows)
+    else:
+        say(f"No row from before {account.before:%Y-%m-%d} was left.")
+    say(f"{sum(account.files.values()):,} files of earlier deletions removed")
 
 
 def list_letters(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     cause: CauseOption = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="At most so many, newest first.")
-    ] = 50,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List messages that could not be decoded, newest first."""
@@ -135,18 +156,18 @@ def list_letters(
         say_json(found)
         return
     if not found:
-        console.print("No dead letters.")
+        say("No dead letters.")
     for row in found:
-        console.print(
-            f"{row['place']}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  "
-            f"{row['payload_bytes']} B  [bold]{row['cause']}[/]",
-            highlight=False,
+        say(
+            f"{row['place']}  {row['received_at']:%Y-%m-%d %H:%M:%S}Z  {row['payload_bytes']} B  ",
+            (str(row["cause"]), "bold"),
         )
-        console.print(f"    {row['detail']}", highlight=False, markup=False)
+        say(f"    {row['detail']}")
 
 
 def show_letter(
-    place: Annotated[str, typer.Argument(help="topic/partition/offset, as the list shows it.")],
+    place: PlaceArgument,
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -168,13 +189,12 @@ def show_letter(
 
 
 def replay_letters(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,
     cause: CauseOption = None,
-    place: Annotated[
-        str | None, typer.Option("--place", help="Only this one: topic/partition/offset.")
-    ] = None,
+    place: PlaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters through the log once more, for instance after an upgrade.
@@ -186,11 +206,8 @@ def replay_letters(
     from clearway_core.stream.address import open_log
     from clearway_ingest.dead_letters import replay
 
-    source = open_log(log, data_dir)
-    try:
+    with closing(open_log(log, data_dir)) as source:
         replayed = replay(open_lake(data_dir, lake), source, cause=cause, place=place)
-    finally:
-        source.close()
     if as_json:
         say_json({"sent": replayed.sent, "gone": replayed.gone})
         return
@@ -216,6 +233,9 @@ def _as_json(account: IngestAccount) -> dict[str, object]:
 
 
 def _say(account: IngestAccount) -> None:
+    if not account.messages:
+        say("The log holds no message that was not read before.")
+        return
     say_table(f"{account.messages:,} messages", {"records read": account.read})
     say_table("stored", dict(account.stored) or {"nothing new": 0})
     if account.quarantined:
@@ -224,10 +244,9 @@ def _say(account: IngestAccount) -> None:
         say_table("dead letters, by cause", dict(account.dead_letters))
     stored, quarantined = sum(account.stored.values()), sum(account.quarantined.values())
     sign = "=" if account.is_closed() else "≠"
-    console.print(
+    say(
         f"read {account.read:,} {sign} stored {stored:,} + quarantined {quarantined:,} "
-        f"+ duplicates {account.duplicates:,}",
-        highlight=False,
+        f"+ duplicates {account.duplicates:,}"
     )
     if account.lost:
-        console.print(f"[bold red]lost[/]: {account.lost:,} messages expired before they were read")
+        say(("lost", "bold red"), f": {account.lost:,} messages expired before they were read")

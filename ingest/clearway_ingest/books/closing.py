@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections import Counter as Tally
 from collections import defaultdict
@@ -16,7 +15,7 @@ from clearway_core.clock import Clock, SystemClock
 from clearway_core.contracts.fleet_tables import BOOKS
 from clearway_core.errors import OffsetRegression, SourceUnavailable, TableConflict
 from clearway_core.lake import Lake
-from clearway_core.lake_upkeep import compact, most_files
+from clearway_core.lake_upkeep import compact_if_crowded
 from clearway_core.schema import polars_schema
 from clearway_core.stream.log import Log
 from clearway_ingest.books.arrivals import Arrivals, Asked
@@ -268,9 +267,7 @@ def _append(
     except OffsetRegression as error:
         message = "another process closed the books at the same moment; run it again"
         raise TableConflict(message) from error
-    if most_files(ledger.table) >= MANY_FILES:
-        with contextlib.suppress(TableConflict):
-            compact(ledger.table)
+    compact_if_crowded(ledger.table, many=MANY_FILES)
 
 
 def _account(lake: Lake, *, changed: int, log_was_asked: bool) -> BooksAccount:

@@ -18,7 +18,7 @@ from clearway_core.schema import polars_schema
 from clearway_core.stream.log import Log
 from clearway_ingest.books.balance import State
 from clearway_ingest.books.closing import BooksAccount, close_books
-from clearway_ingest.books.ledger import latest_rows, page_of, written_off
+from clearway_ingest.books.ledger import PAGE, latest_rows, page_of, written_off
 
 SILENT_AFTER = timedelta(hours=1)
 """A gateway speaks every minute. One that has not for so long told its last page half, and a person
@@ -91,14 +91,6 @@ def write_off(  # noqa: PLR0913 -- which books, and who decides why
     close_books(lake, log, clock=clock)
     now = clock.now()
     decided = _decided(lake, gateway, now=now, boot=boot, hour_start=hour_start)
-    if not decided:
-        message = (
-            f"nothing of gateway {gateway!r} is missing or waits"
-            f"{'' if boot is None else f' in boot {boot}'}"
-            f"{'' if hour_start is None else f' in the hour {hour_start:%Y-%m-%d %H:%M} UTC'}: "
-            "`clearway ingest books` lists what is"
-        )
-        raise UsageError(message)
     text = repr([(now, decided_by, reason), *(sorted(page.items()) for page in decided)])
     write_off_id = hashlib.sha256(text.encode()).hexdigest()[:_ID_CHARACTERS]
     frame = pl.DataFrame(
@@ -138,7 +130,15 @@ def _decided(
         is_silent = row["n_on_the_way"] == 0 and now - row["told_at"] >= SILENT_AFTER
         if gap == 0 and not is_silent:
             continue
-        names = ("gateway", "about_contract", "about_boot", "page", "hour_start")
         missing = gap - before.get(page_of(row), 0)
-        decided.append({**{name: row[name] for name in names}, "n_records": missing})
+        page = {name: row[name] for name in (*PAGE, "hour_start")}
+        decided.append({**page, "n_records": missing})
+    if not decided:
+        message = (
+            f"nothing of gateway {gateway!r} is missing or waits"
+            f"{'' if boot is None else f' in boot {boot}'}"
+            f"{'' if hour_start is None else f' in the hour {hour_start:%Y-%m-%d %H:%M} UTC'}: "
+            "`clearway ingest books` lists what is"
+        )
+        raise UsageError(message)
     return decided
