@@ -266,13 +266,18 @@ def _read(
     """Return what each row of a pack file says; faults name file and line."""
     if file is None:
         return []
+    try:
+        rows = list(_rows(file))
+    except UnicodeDecodeError as error:
+        faults.append(f"{file}: expected UTF-8 text ({error}); save it as CSV UTF-8")
+        return []
     found: list[Item] = []
-    for line, row in _rows(file):
+    for line, row in rows:
         try:
             found.append(parse(row))
         except (ValueError, KeyError, AttributeError) as error:
             text = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
-            faults.append(f"{file}: line {line}: {text}; `clearway city check` lists all faults")
+            faults.append(f"{file}, line {line}: {text}; `clearway city check` lists all faults")
     return found
 
 

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 BOOT_BITS = 63
 """One bit less than 64, because Delta Lake has no unsigned integers."""
 
 _CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The (gateway, boot) that numbers records of each contract from 0."""
-
-    gateway: str
-    boot: int
 
 
 def new_boot() -> int:

@@ -114,10 +114,19 @@ class Section:
         self._asked.add(key)
         return self.number(key) if key in self._values else None
 
-    def whole(self, key: str, default: int | None = None, *, minimum: int = 0) -> int:
-        """Return a whole number of at least `minimum`."""
+    def whole(
+        self,
+        key: str,
+        default: int | None = None,
+        *,
+        minimum: int = 0,
+        maximum: int | None = None,
+    ) -> int:
+        """Return a whole number within bounds."""
         value = self._typed(key, int, default, minimum)
-        if value < minimum:
+        if maximum is not None and not minimum <= value <= maximum:
+            self.fault(key, f"expected {minimum} to {maximum}, got {value}")
+        elif value < minimum:
             self.fault(key, f"expected at least {minimum}, got {value}")
         return value
 
@@ -214,7 +223,7 @@ def open_toml(file: Path) -> tuple[Section, list[str]]:
         raise SettingsError(
             [f"{file}: cannot be read ({error.strerror}); check the path"]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError([f"{file}: is not TOML: {error}"]) from error
     faults: list[str] = []
     return Section(values, file=str(file), faults=faults, lines=line_numbers(text)), faults

@@ -143,18 +143,13 @@ def read_alert_settings(file: Path) -> AlertSettings:
 
 
 def _digest(section: Section) -> int:
-    hour = section.whole("hour")
-    if hour > _LAST_HOUR:
-        section.fault("hour", f"expected 0 to {_LAST_HOUR}, got {hour}")
+    hour = section.whole("hour", maximum=_LAST_HOUR)
     section.finish()
     return hour
 
 
 def _email(section: Section, folder: Path) -> EmailSettings:
     security = section.text("security", STARTTLS, allowed=(STARTTLS, TLS, NONE))
-    port = section.whole("port", {TLS: 465, NONE: 25}.get(security, 587), minimum=1)
-    if port > _MAX_PORT:
-        section.fault("port", f"expected 1 to {_MAX_PORT}, got {port}")
     recipients = section.texts("to")
     wrong = [address for address in recipients if re.fullmatch(_ADDRESS, address) is None]
     if wrong or not recipients:
@@ -167,7 +162,9 @@ def _email(section: Section, folder: Path) -> EmailSettings:
         section.fault("security", "none would send the password in the clear: use starttls or tls")
     settings = EmailSettings(
         server=section.matching("server", r"[^\s/:]+"),
-        port=port,
+        port=section.whole(
+            "port", {TLS: 465, NONE: 25}.get(security, 587), minimum=1, maximum=_MAX_PORT
+        ),
         security=security,
         ca_file=_file(section, "ca_file", folder),
         username=username,

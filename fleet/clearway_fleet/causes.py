@@ -79,13 +79,10 @@ def causes() -> Mapping[str, Cause]:
 
 def _cause(name: str, section: Section) -> Cause:
     kinds = section.section("kinds")
-    urgency = section.whole("urgency", minimum=1)
-    if urgency > _LEAST_URGENT:
-        section.fault("urgency", f"expected 1 to {_LEAST_URGENT}, got {urgency}")
     cause = Cause(
         name=name,
         title=section.text("title"),
-        urgency=urgency,
+        urgency=section.whole("urgency", minimum=1, maximum=_LEAST_URGENT),
         bring=section.text("bring"),
         first=section.text("first"),
         kinds={kind: kinds.text(kind) for kind in kinds.keys()},  # noqa: SIM118

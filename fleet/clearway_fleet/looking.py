@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 from clearway_core.lake import Lake
 from clearway_fleet.causes import NOTHING_HEARD, causes
@@ -127,7 +128,6 @@ def look(
     *,
     delay: timedelta = timedelta(0),
     missed: Collection[str] = (),
-    limits: Thresholds | None = None,
 ) -> Look:
     """Look at the lake once; nothing is written.
 
@@ -141,39 +141,26 @@ def look(
         How long readings take to the lake where ingest does not run all the time.
     missed
         Providers with an open alarm.
-    limits
-        From when on something needs a hand.
     """
-    limits = limits or thresholds()
+    limits = thresholds()
     sites = read_register(lake).at(now)
     heard = read_heard(lake, now)
     watched = {name: site for name, site in sites.items() if site.state is State.ACTIVE}
     last = _last(lake, sites, heard, now)
-    silent = silences(
-        {name: _listening(site, heard, last, now) for name, site in watched.items()},
-        now,
-        limits=limits,
-        delay=delay,
-        centre=ingest_words(lake, now),
-    )
+    listening = {name: _listening(site, heard, last, now) for name, site in watched.items()}
+    silent = silences(listening, now, limits=limits, delay=delay, centre=ingest_words(lake, now))
     blind = any(finding.cause == NOTHING_HEARD for finding in silent)
     quiet = {finding.about for finding in silent} & watched.keys()
-    found = [*silent]
-    for name, site in watched.items():
-        device = _since_valid(heard.get(site.gateway or "", Heard()), site)
-        found += device_findings(name, device, now, limits=limits, silent=blind or name in quiet)
-    found += books_findings(lake, _site_of(sites.values()))
-    found += quarantine_findings(lake, now, limits)
-    found += provider_findings(
-        lake,
-        Situation(
-            now=now,
-            limits=limits,
-            delay=delay,
-            blind=blind,
-            silent_gateways={g for name in quiet if (g := sites[name].gateway)},
-            missed=missed,
-        ),
+    cut_off = {gateway for name in quiet if (gateway := sites[name].gateway)}
+    providers = Situation(
+        now=now, limits=limits, delay=delay, blind=blind, silent_gateways=cut_off, missed=missed
+    )
+    found = chain(
+        silent,
+        _told_by_devices(watched, heard, watched.keys() if blind else quiet, now, limits),
+        books_findings(lake, {site.gateway: name for name, site in sites.items() if site.gateway}),
+        quarantine_findings(lake, now, limits),
+        provider_findings(lake, providers),
     )
     findings = tuple(finding for finding in found if _is_watched(finding, sites))
     return Look(
@@ -183,6 +170,18 @@ def look(
         findings=findings,
         unknown=tuple(sorted(heard.keys() - {site.gateway for site in sites.values()})),
     )
+
+
+def _told_by_devices(
+    watched: Mapping[str, Site],
+    heard: Mapping[str, Heard],
+    unheard: Collection[str],
+    now: datetime,
+    limits: Thresholds,
+) -> Iterator[Finding]:
+    for name, site in watched.items():
+        device = _since_valid(heard.get(site.gateway or "", Heard()), site)
+        yield from device_findings(name, device, now, limits=limits, silent=name in unheard)
 
 
 def _since_valid(heard: Heard, site: Site) -> Heard:
@@ -197,10 +196,6 @@ def _is_watched(finding: Finding, sites: Mapping[str, Site]) -> bool:
     """Return whether alarms may be sent: of a site only while it is active."""
     site = sites.get(finding.site)
     return site is None or site.state is State.ACTIVE
-
-
-def _site_of(sites: Collection[Site]) -> dict[str, str]:
-    return {site.gateway: site.site for site in sites if site.gateway is not None}
 
 
 def _last(

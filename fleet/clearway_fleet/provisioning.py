@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clearway_core.errors import SettingsError, UsageError
 from clearway_core.lake import Lake
+from clearway_core.whole_file import replace_whole
 from clearway_fleet.device_settings import Central, Compose, Device, settings_text
 from clearway_fleet.sheets import checklist_html, labels_html, template
 from clearway_fleet.site_file import Box, PlannedSite, read_site_file
@@ -22,6 +23,9 @@ _PRINTED = frozenset({"labels.html", "checklist.html"})
 """About all devices together, so made anew whenever one is added."""
 
 _MOST_SHOWN = 8
+_READABLE = 0o666
+"""Nothing secret is in these files, and who copies them to cards may be somebody else; what the
+system forbids by its umask stays forbidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,9 @@ def provision(lake: Lake, order: Order, workshop: Workshop, now: datetime) -> Pr
     changed = _to_write(order, files)
     rows = _rows(devices, known, order, now)
     for name in changed:
-        _write(order.out / name, files[name])
+        file = order.out / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(file, files[name], mode=_READABLE)
     write_sites(lake, rows, register)
     return Provisioned(
         devices={device.plan.site: device.gateway for device in devices},
@@ -274,14 +280,6 @@ def _to_write(order: Order, files: Mapping[str, bytes]) -> list[str]:
         )
         raise UsageError(message)
     return changed
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_name(f".{file.name}.half")
-    half.write_bytes(content)
-    half.replace(file)
 
 
 def _rows(

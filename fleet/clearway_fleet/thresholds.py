@@ -9,7 +9,6 @@ from pathlib import Path
 from clearway_core.settings import Section, open_toml, raise_faults
 
 PARAMETER_FOLDER = Path(__file__).parent / "params"
-_FILE = PARAMETER_FOLDER / "thresholds.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class Thresholds:
 
 
 @cache
-def thresholds(file: Path = _FILE) -> Thresholds:
+def thresholds() -> Thresholds:
     """Return the thresholds of the parameter file.
 
     Raises
@@ -77,7 +76,7 @@ def thresholds(file: Path = _FILE) -> Thresholds:
     SettingsError
         With every fault of the file.
     """
-    top, faults = open_toml(file)
+    top, faults = open_toml(PARAMETER_FOLDER / "thresholds.toml")
     read = Thresholds(
         silence_gateway_s=_value(top, "silence.gateway", "s"),
         silence_common_share=_value(top, "silence.common_share", "1"),
