@@ -124,6 +124,38 @@ def test_what_a_full_disk_did_not_take_is_counted_even_if_the_process_dies_of_it
     after.close()
 
 
+def test_a_disk_that_is_full_before_the_first_commit_costs_no_count(disk):
+    streams = [Stream(contract=name, boot=7, run=7) for name in ("gps_ping/1", "air_reading/1")]
+    box = SqliteOutbox(disk / "outbox.sqlite", None, TurnableClock())
+    ballast = fill(disk)
+    for stream in streams:
+        box.remember(stream, {NO_ROOM: 30})
+    assert [page.account.read for page in box.pages()] == [0, 0]
+    box._db.close()
+    ballast.unlink()
+    after = SqliteOutbox(disk / "outbox.sqlite", None, TurnableClock())
+    for stream in streams:
+        account = after.account(stream)
+        assert (account.read, account.dropped, account.missing) == (30, {NO_ROOM: 30}, 0)
+    after.close()
+
+
+def test_what_a_full_disk_did_not_take_is_counted_once_also_by_the_next_hour(tmp_path):
+    clock = TurnableClock()
+    box = SqliteOutbox(tmp_path / "outbox.sqlite", None, clock)
+    box.put(parcel(b"a" * 2000))
+    box.remember(STREAM, {NO_ROOM: 30})
+    clock.forward(3600)
+    assert len(box.pages()) == 1
+    box.remember(STREAM, {NO_ROOM: 50})
+    box.put(parcel(b"b" * 2000).also_dropped({NO_ROOM: 50}))
+    box._db.close()
+    after = SqliteOutbox(tmp_path / "outbox.sqlite", None, clock)
+    account = after.account(STREAM)
+    assert (account.read, account.spooled, account.dropped) == (70, 20, {NO_ROOM: 50})
+    after.close()
+
+
 def test_read_only_disk_is_told_once_and_the_gateway_starts_when_it_can(disk, tmp_path, caplog):
     settings_file = tmp_path / "gateway.toml"
     settings_file.write_text(LIVE.format(data_dir=disk / "data"), encoding="utf-8")

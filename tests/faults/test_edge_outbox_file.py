@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from doubles.edge_doubles import TurnableClock
@@ -95,6 +96,25 @@ def test_full_disk_refuses_the_batch_and_takes_the_next_when_there_is_room(tmp_p
     box.put(parcel(b"z" * 500))
     assert [batch.payload[:1] for batch in box.waiting(5)] == [b"z"]
     box.close()
+
+
+def test_card_that_forgot_the_newest_commits_costs_no_batch_that_had_to_wait(tmp_path):
+    """Batches of an unsynchronised clock are passed by later ones of the same page."""
+    box = open_box(tmp_path)
+    box.put(replace(parcel(b"early"), clock="start-1"), parcel(b"later"))
+    box._db.execute("pragma wal_checkpoint(truncate)")
+    before = (tmp_path / "outbox.sqlite").read_bytes()
+    [later] = box.waiting(9, skip_clock="start-1")
+    box.accept([later.id])
+    box._db.close()
+    (tmp_path / "outbox.sqlite").write_bytes(before)
+    (tmp_path / "outbox.sqlite-wal").unlink(missing_ok=True)
+    (tmp_path / "outbox.sqlite-shm").unlink(missing_ok=True)
+    after = open_box(tmp_path)
+    assert [batch.payload for batch in after.waiting(9)] == [b"early"]
+    account = after.account(STREAM)
+    assert (account.delivered, account.dropped, account.missing) == (10, {}, 0)
+    after.close()
 
 
 def test_file_stays_near_its_bound_however_much_passes_through(tmp_path):

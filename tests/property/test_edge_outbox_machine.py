@@ -9,17 +9,25 @@ from datetime import timedelta
 from pathlib import Path
 
 from doubles.edge_doubles import TurnableClock
+from doubles.edge_outboxes import OUTBOXES
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from clearway_edge.outbox.books import books_parcel
-from clearway_edge.outbox.memory_outbox import MemoryOutbox
-from clearway_edge.outbox.outbox import OWN_REPORTS, PRIORITIES, Bounds, Parcel, Stream
-from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
+from clearway_edge.outbox.ledger import believed
+from clearway_edge.outbox.outbox import (
+    OWN_REPORTS,
+    PRIORITIES,
+    Bounds,
+    Parcel,
+    Stream,
+    Waiting,
+)
 
 CONTRACTS = ("gps_ping/1", "air_reading/1", "gateway_health/1")
-MAX_BYTES = 2000
+MAX_BYTES = 400
+"""Room for six batches: most runs of the machine fill it."""
 
 
 @dataclass
@@ -35,7 +43,7 @@ class Batch:
 class OutboxMachine(RuleBasedStateMachine):
     """Any mixture of putting, sending, rejecting, exchanging, evicting, damage and dying."""
 
-    durable = True
+    kind = "disk"
 
     def __init__(self):
         super().__init__()
@@ -47,12 +55,11 @@ class OutboxMachine(RuleBasedStateMachine):
         self.dropped = 0
         self.sequence = 0
         self.told = 0
+        self.on_the_way: list[Waiting] = []
+        self.given_up: dict[bytes, int] = {}
 
     def open(self):
-        bounds = Bounds(max_bytes=MAX_BYTES)
-        if self.durable:
-            return SqliteOutbox(self.folder / "outbox.sqlite", bounds, self.clock)
-        return MemoryOutbox(bounds, self.clock)
+        return OUTBOXES[self.kind](self.folder, Bounds(max_bytes=MAX_BYTES), self.clock, believed)
 
     def lose(self, payload):
         self.dropped += self.waiting.pop(payload).n
@@ -73,6 +80,7 @@ class OutboxMachine(RuleBasedStateMachine):
             if sum(map(len, self.waiting)) + size <= MAX_BYTES:
                 return
             assert PRIORITIES[self.waiting[payload].stream.contract] >= PRIORITIES[contract]
+            self.given_up[payload] = self.waiting[payload].n
             self.lose(payload)
 
     @rule(
@@ -111,6 +119,22 @@ class OutboxMachine(RuleBasedStateMachine):
         for batch in self.box.waiting(count):
             self.box.accept([batch.id])
             assert self.waiting.pop(batch.payload).n == batch.n_records
+
+    @rule(count=st.integers(1, 20))
+    def send(self, count):
+        self.on_the_way = list(self.box.waiting(count))
+
+    @rule()
+    def arrive(self):
+        """What was given up meanwhile arrives as well, unless its page was told and has left."""
+        for batch in self.on_the_way:
+            pages = {page.id for page in self.box.pages()}
+            self.box.accept([batch.id])
+            if batch.payload in self.waiting:
+                del self.waiting[batch.payload]
+            elif batch.page in pages or batch.stream.contract in OWN_REPORTS:
+                self.dropped -= self.given_up.pop(batch.payload, 0)
+        self.on_the_way = []
 
     @rule(count=st.integers(1, 2))
     def reject(self, count):
@@ -161,7 +185,7 @@ class OutboxMachine(RuleBasedStateMachine):
         else:
             self.box.reject([batch.id for batch in books], "message_too_large")
 
-    @precondition(lambda self: self.durable)
+    @precondition(lambda self: self.kind == "disk")
     @rule()
     def damage(self):
         row = self.box._db.execute("select id, payload from batch limit 1").fetchone()
@@ -174,7 +198,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.box.held()
             self.lose(row[1])
 
-    @precondition(lambda self: self.durable)
+    @precondition(lambda self: self.kind == "disk")
     @rule(clean=st.booleans())
     def restart(self, clean):
         if clean:
@@ -182,6 +206,7 @@ class OutboxMachine(RuleBasedStateMachine):
         else:
             self.box._db.close()
         self.box = self.open()
+        self.given_up = {}
 
     @invariant()
     def exactly_what_was_put_and_not_settled_waits_in_order(self):
@@ -221,7 +246,7 @@ def vars_of(parcel: Parcel) -> dict[str, object]:
 class MemoryMachine(OutboxMachine):
     """The same without a disk, and so without restarts."""
 
-    durable = False
+    kind = "memory"
 
 
 TestSqliteOutbox = OutboxMachine.TestCase

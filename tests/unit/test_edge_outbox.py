@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 from doubles.edge_doubles import TurnableClock
+from doubles.edge_outboxes import OUTBOXES, Outboxes
 
 from clearway_core.clock import to_ms
 from clearway_core.errors import OutboxFull
-from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
@@ -19,7 +19,6 @@ from clearway_edge.outbox.outbox import (
     Stream,
     WhenFull,
 )
-from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 
@@ -38,23 +37,11 @@ def parcel(payload=b"x" * 100, n=10, dropped=None, stream=STREAM, next_seq=10):
     )
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=OUTBOXES)
 def make(request, tmp_path):
-    made = []
-
-    def build(bounds=None, clock=None):
-        clock = clock or TurnableClock()
-        box = (
-            SqliteOutbox(tmp_path / "outbox.sqlite", bounds, clock)
-            if request.param == "disk"
-            else MemoryOutbox(bounds, clock)
-        )
-        made.append(box)
-        return box
-
-    yield build
-    for box in made:
-        box.close()
+    boxes = Outboxes(request.param, tmp_path)
+    yield lambda bounds=None, clock=None: boxes(bounds, clock or TurnableClock())
+    boxes.close()
 
 
 def test_accepted_batch_is_delivered_and_gone(make):
@@ -85,6 +72,82 @@ def test_kept_batch_comes_again_in_order(make):
         box.put(parcel(payload=bytes([number]) * 10))
     first = [batch.payload for batch in box.waiting(2)]
     assert [batch.payload for batch in box.waiting(2)] == first == [b"\0" * 10, b"\1" * 10]
+
+
+def test_a_look_for_nothing_finds_nothing(make):
+    box = make()
+    box.put(parcel())
+    assert box.waiting(0) == []
+    assert box.account(STREAM).spooled == 10
+
+
+def test_what_comes_while_batches_are_on_their_way_waits_behind_those_that_are_kept(make):
+    box = make()
+    for payload in (b"1", b"2", b"3"):
+        box.put(parcel(payload))
+    box.waiting(2)
+    box.put(parcel(b"4"))
+    assert [batch.payload for batch in box.waiting(9)] == [b"1", b"2", b"3", b"4"]
+
+
+def test_batches_accepted_from_the_middle_leave_the_others_in_order(make):
+    box = make()
+    for payload in (b"1", b"2", b"3", b"4"):
+        box.put(parcel(payload))
+    _, second, third, _ = box.waiting(9)
+    box.accept([third.id, second.id])
+    box.put(parcel(b"5"))
+    assert [batch.payload for batch in box.waiting(9)] == [b"1", b"4", b"5"]
+
+
+def test_drained_outbox_gives_nothing_and_takes_again(make):
+    box = make()
+    for payload in (b"first", b"again"):
+        box.put(parcel(payload))
+        [batch] = box.waiting(9)
+        assert batch.payload == payload
+        box.accept([batch.id])
+        assert box.waiting(9) == []
+    assert box.account(STREAM).delivered == 20
+
+
+@pytest.fixture(params=["full", "old"])
+def overtaken(request, make):
+    """An outbox, and a batch that it has given up while it was on its way to the log."""
+    clock = TurnableClock()
+    box = make(Bounds(max_bytes=100, max_age_s=3600), clock)
+    box.put(parcel())
+    [batch] = box.waiting(9)
+    if request.param == "full":
+        box.put(parcel(b"y" * 100, next_seq=20))
+    else:
+        clock.forward(4000)
+        assert box.expire() == 10
+    assert sum(box.account(STREAM).dropped.values()) == 10
+    return box, batch
+
+
+def test_batch_that_was_given_up_on_its_way_counts_as_delivered_once_it_arrives(overtaken):
+    box, batch = overtaken
+    for _ in range(2):
+        box.accept([batch.id])
+        account = box.account(STREAM)
+        assert (account.delivered, account.dropped) == (10, {})
+
+
+def test_batch_that_was_given_up_on_its_way_counts_what_the_log_did_not_take(overtaken):
+    box, batch = overtaken
+    for _ in range(2):
+        box.settle(batch.id, n_dropped=4, reason="message_too_large")
+        account = box.account(STREAM)
+        assert (account.delivered, account.dropped) == (6, {"message_too_large": 4})
+
+
+def test_batch_that_was_given_up_on_its_way_and_is_kept_never_comes_again(overtaken):
+    box, batch = overtaken
+    assert batch.payload not in [waiting.payload for waiting in box.waiting(9)]
+    box.reject([batch.id], "late")
+    assert "late" not in box.account(STREAM).dropped
 
 
 def test_settled_batch_counts_both_parts(make):

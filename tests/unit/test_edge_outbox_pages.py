@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 from doubles.edge_doubles import TurnableClock
+from doubles.edge_outboxes import OUTBOXES, Outboxes
 
 from clearway_core.errors import OutboxFull
 from clearway_edge.condition.gateway_status import read_status
 from clearway_edge.outbox.books import books_parcel
-from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import (
     EVICTED_AGE,
     EVICTED_SIZE,
@@ -31,23 +31,11 @@ def parcel(payload=b"x" * 100, n=10, stream=GPS, next_seq=10, **more):
     return Parcel(stream=stream, payload=payload, n_read=n, n_records=n, next_seq=next_seq, **more)
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=OUTBOXES)
 def make(request, tmp_path):
-    made = []
-
-    def build(bounds=None, clock=None, tag=lambda: None):
-        clock = clock or TurnableClock()
-        box = (
-            SqliteOutbox(tmp_path / "outbox.sqlite", bounds, clock, tag)
-            if request.param == "disk"
-            else MemoryOutbox(bounds, clock, tag)
-        )
-        made.append(box)
-        return box
-
-    yield build
-    for box in made:
-        box.close()
+    boxes = Outboxes(request.param, tmp_path)
+    yield lambda bounds=None, clock=None, **more: boxes(bounds, clock or TurnableClock(), **more)
+    boxes.close()
 
 
 def tell(box, seq=0):
@@ -147,6 +135,18 @@ def test_word_that_was_evicted_is_told_again(make):
     assert [page.changed for page in box.pages()] == [True]
 
 
+def test_word_that_the_log_did_not_take_is_told_again(make):
+    clock = TurnableClock()
+    box = make(clock=clock)
+    box.put(parcel())
+    deliver(box)
+    clock.forward(3600)
+    tell(box)
+    [word] = box.waiting(9)
+    box.settle(word.id, n_dropped=1, reason="message_too_large")
+    assert [(page.closed, page.changed) for page in box.pages()] == [(True, True)]
+
+
 def test_page_that_changed_after_its_word_stays(make):
     clock = TurnableClock()
     box = make(clock=clock)
@@ -181,7 +181,7 @@ def test_hours_of_an_unsynchronised_clock_are_corrected_and_nothing_expires_befo
     right = clock.now()
     clock.jump_to(right - timedelta(days=2000))
     tags = ["start-1"]
-    box = make(Bounds(max_age_s=86_400), clock, lambda: tags[0])
+    box = make(Bounds(max_age_s=86_400), clock, tag=lambda: tags[0])
     box.put(parcel())
     clock.forward(60)
     clock.jump_to(right + timedelta(seconds=60))

@@ -133,6 +133,14 @@ def is_held(number: int) -> bool:
     return bool(number >> COUNTER_BITS & _HELD)
 
 
+def leaves_in_order(number: int) -> bool:
+    """Return whether what was put before the row of a number leaves before it.
+
+    Rows that are held, or read by a clock that is not synchronised, are passed by later ones.
+    """
+    return not number >> COUNTER_BITS & (_HELD | _CLOCKED)
+
+
 def counter_of(number: int) -> int:
     """Return the counter in a row's number."""
     return number & COUNTER_MASK

@@ -66,7 +66,7 @@ class Page:
     aside
         Records of `spooled` that still lie in a damaged file.
     left_to
-        Highest counter of a batch that has left; those that may be sent leave in order.
+        Highest counter of a batch that has left, of those that leave in order.
     """
 
     id: int
@@ -264,6 +264,11 @@ class Draft:
         if self.current.get(page.stream) == page.id:
             del self.current[page.stream]
 
+    def latest(self, stream: Stream) -> Page | None:
+        """Return the last page of a stream that is still to be told, or None."""
+        pages = [page for page in self.all() if page.stream == stream and page.number != PAST]
+        return max(pages, key=lambda page: page.number, default=None)
+
     def page_for(self, stream: Stream, opened: Opened) -> Page:
         """Return the page that a stream's records go to now; a new hour opens a new one."""
         current = self.current.get(stream)
@@ -347,8 +352,8 @@ def is_over(page: Page, current: Mapping[Stream, int]) -> bool:
 
 
 def added(counts: Mapping[str, int], reason: str, more: int) -> Mapping[str, int]:
-    """Return counts with one of them larger; nothing is added as a zero."""
-    return sum_of(counts, {reason: more}) if more else counts
+    """Return counts with one of them larger."""
+    return sum_of(counts, {reason: more})
 
 
 def hour_of(instant_ms: int) -> int:

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from clearway_core.clock import Clock, SystemClock, to_ms
+from clearway_core.clock import Clock, to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox.batch_store import BatchStore, Head, Row, row_id
 from clearway_edge.outbox.eviction import to_give_up
@@ -21,7 +20,6 @@ from clearway_edge.outbox.ledger import (
     Page,
     Tag,
     added,
-    believed,
     hour_of,
     is_over,
 )
@@ -39,11 +37,22 @@ from clearway_edge.outbox.outbox import (
     priority_of,
     sum_of,
 )
-from clearway_edge.outbox.settling import drop_rest, leave, origin, strayed, tell_again
+from clearway_edge.outbox.settling import (
+    arrived_after_all,
+    drop_rest,
+    leave,
+    origin,
+    strayed,
+    tell_again,
+)
 
 log = logging.getLogger(__name__)
 
 _EXCHANGE_NOTE = "exchange"
+
+_MOST_ON_THE_WAY = 5000
+"""Batches that one look finds to send: of so many that were given up it is remembered, in case they
+were on their way to the log just then."""
 
 
 class LedgerOutbox:
@@ -68,34 +77,20 @@ class LedgerOutbox:
         store: BatchStore,
         ledger: Ledger,
         *,
-        bounds: Bounds | None,
-        clock: Clock | None,
-        tag: Tag = believed,
+        bounds: Bounds,
+        clock: Clock,
+        tag: Tag,
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._bounds = bounds or Bounds()
-        self._clock = clock or SystemClock()
+        self._bounds = bounds
+        self._clock = clock
         self._tag = tag
         self._lock = threading.RLock()
         self._counter = store.last_counter() + 1
         self._given: dict[int, Head] = {}
         self._delivered: set[int] = set()
-
-    @property
-    def unclean_stops(self) -> int:
-        """Starts that found the previous run not closed."""
-        return 0
-
-    @property
-    def set_aside(self) -> int:
-        """Damaged files that were renamed and replaced."""
-        return 0
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder on whose disk the batches lie, or None."""
-        return None
+        self._given_up: dict[int, tuple[Head, str]] = {}
 
     @property
     def waiting_bytes(self) -> int:
@@ -132,9 +127,6 @@ class LedgerOutbox:
             for number, n_records in from_devices.items():
                 page = draft.page(number)
                 draft.mark(page, most_at_once=max(page.most_at_once, n_records))
-
-    def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
-        """Do nothing: what is in memory only ends with the process."""
 
     def waiting(self, limit: int, *, skip_clock: str | None = None) -> Sequence[Waiting]:
         """Return batches that may be sent, by priority and age; damaged ones are counted."""
@@ -202,11 +194,23 @@ class LedgerOutbox:
     def _forget_delivered(self) -> None:
         try:
             with self._guard(), self._store.lazily(), self._change() as draft:
-                leave(draft, self._store, self._store.heads(sorted(self._delivered)), None)
+                self._arrived(draft, sorted(self._delivered))
         except OutboxFull as error:
             log.warning("delivered_not_counted_yet", extra={"error": str(error)})
         else:
+            for number in self._delivered:
+                self._given_up.pop(number, None)
             self._delivered.clear()
+
+    def _arrived(self, draft: Draft, ids: Sequence[int]) -> list[Head]:
+        """Count batches as delivered; return those of them that were here until now or lately."""
+        heads = self._store.heads(ids)
+        gone = set(ids).difference(head.id for head in heads)
+        late = [self._given_up[number] for number in sorted(gone & self._given_up.keys())]
+        leave(draft, self._store, heads, None)
+        for head, reason in late:
+            arrived_after_all(draft, head, reason)
+        return [*heads, *(head for head, _ in late)]
 
     def reject(self, ids: Sequence[int], reason: str) -> None:
         """Count batches as dropped for good and forget them."""
@@ -216,16 +220,17 @@ class LedgerOutbox:
     def settle(self, batch: int, *, n_dropped: int, reason: str) -> None:
         """Forget a batch of which some records were dropped and the others delivered."""
         with self._change() as draft:
-            for head in self._store.heads([batch]):
-                page = draft.page(head.page)
-                draft.mark(
-                    page,
-                    delivered=page.delivered - n_dropped,
-                    dropped=added(page.dropped, reason, n_dropped),
-                )
-                leave(draft, self._store, [head], None)
-                if n_dropped:
-                    tell_again(draft, {head.id})
+            if n_dropped:
+                tell_again(draft, {batch})
+            for head in self._arrived(draft, [batch]):
+                page = draft.find(head.page)
+                if page is not None:
+                    draft.set(
+                        page,
+                        delivered=page.delivered - n_dropped,
+                        dropped=added(page.dropped, reason, n_dropped),
+                    )
+        self._given_up.pop(batch, None)
 
     def account(self, stream: Stream) -> Account:
         """Return the books of one stream: the sum of its pages."""
@@ -293,11 +298,8 @@ class LedgerOutbox:
                     if head.created_at_ms + (page.shift_ms if page else 0) >= oldest_ms:
                         break
                     old.append(head)
-            leave(draft, self._store, old, EVICTED_AGE)
+            self._give_up(draft, old, EVICTED_AGE)
         return sum(head.n_records for head in old)
-
-    def close(self) -> None:
-        """Mark a clean stop."""
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -368,8 +370,15 @@ class LedgerOutbox:
             told = [head for head in victims if head.id in self._delivered]
             lost = [head for head in victims if head.id not in self._delivered]
             leave(draft, self._store, told, None)
-            leave(draft, self._store, lost, EVICTED_SIZE)
+            self._give_up(draft, lost, EVICTED_SIZE)
             log.warning("outbox_full_dropped_oldest", extra={"n_batches": len(lost)})
+
+    def _give_up(self, draft: Draft, heads: Sequence[Head], reason: str) -> None:
+        """Drop batches, some of which may be on their way to the log: those are the oldest."""
+        leave(draft, self._store, heads, reason)
+        self._given_up |= {head.id: (head, reason) for head in heads[:_MOST_ON_THE_WAY]}
+        for number in list(self._given_up)[:-_MOST_ON_THE_WAY]:
+            del self._given_up[number]
 
     def _intact(self, rows: Sequence[Row]) -> list[Waiting]:
         damaged = [row.head for row in rows if not row.intact]

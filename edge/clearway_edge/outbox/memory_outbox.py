@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from clearway_core.clock import Clock
+from clearway_core.clock import Clock, SystemClock
 from clearway_edge.outbox.batch_store import Head, Row, counter_of, is_held, priority_in
 from clearway_edge.outbox.ledger import Draft, Ledger, Tag, believed
 from clearway_edge.outbox.ledger_outbox import LedgerOutbox
-from clearway_edge.outbox.outbox import Bounds
+from clearway_edge.outbox.outbox import Bounds, Stream
 
 
 class MemoryOutbox(LedgerOutbox):
@@ -28,7 +28,34 @@ class MemoryOutbox(LedgerOutbox):
     def __init__(
         self, bounds: Bounds | None = None, clock: Clock | None = None, tag: Tag = believed
     ) -> None:
-        super().__init__(MemoryBatches(), Ledger(), bounds=bounds, clock=clock, tag=tag)
+        super().__init__(
+            MemoryBatches(),
+            Ledger(),
+            bounds=bounds or Bounds(),
+            clock=clock or SystemClock(),
+            tag=tag,
+        )
+
+    @property
+    def unclean_stops(self) -> int:
+        """No start knows of another."""
+        return 0
+
+    @property
+    def set_aside(self) -> int:
+        """No file can be damaged."""
+        return 0
+
+    @property
+    def folder(self) -> None:
+        """No batch lies on a disk."""
+        return
+
+    def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
+        """Do nothing: what is in memory only ends with the process."""
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
 
 
 class MemoryBatches:

@@ -227,10 +227,10 @@ def priority_of(contract: str) -> int:
 
 
 def sum_of(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    """Return counts by name, added up."""
+    """Return counts by name, added up; none of them is 0."""
     total = Counter(left)
     total.update(right)
-    return dict(sorted(total.items()))
+    return {name: count for name, count in sorted(total.items()) if count}
 
 
 class Outbox(Protocol):
@@ -330,7 +330,10 @@ class Outbox(Protocol):
         ...
 
     def accept(self, ids: Sequence[int]) -> None:
-        """Count batches as delivered and forget them."""
+        """Count batches as delivered and forget them.
+
+        Those that were given up while they were on their way to the log count as delivered too.
+        """
         ...
 
     def reject(self, ids: Sequence[int], reason: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from clearway_edge.outbox.batch_store import BatchStore, counter_of, is_held
+from clearway_edge.outbox.batch_store import BatchStore, counter_of, leaves_in_order
 from clearway_edge.outbox.ledger import Draft, Page, added
 from clearway_edge.outbox.outbox import DAMAGED, priority_of
 
@@ -65,7 +65,7 @@ def forget_left(
         for head in store.in_order(priority_of(page.stream.contract)):
             if counter_of(head.id) > copy.left_to:
                 break
-            if head.page == number and not is_held(head.id):
+            if head.page == number and leaves_in_order(head.id):
                 left.append(head)
         store.remove([head.id for head in left])
         draft.keep(

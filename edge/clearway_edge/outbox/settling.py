@@ -10,7 +10,13 @@ from dataclasses import replace
 from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import decode
-from clearway_edge.outbox.batch_store import BatchStore, Head, Row, counter_of, is_held
+from clearway_edge.outbox.batch_store import (
+    BatchStore,
+    Head,
+    Row,
+    counter_of,
+    leaves_in_order,
+)
 from clearway_edge.outbox.ledger import Draft, Opened, added
 from clearway_edge.outbox.outbox import EVICTED_SIZE, Parcel, Stream
 
@@ -34,7 +40,7 @@ def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | 
             # A damaged batch may have another size than the one that was put.
             spooled_bytes=max(0, page.spooled_bytes - head.n_bytes) if spooled else 0,
             delivered=page.delivered + (n_records if reason is None else 0),
-            left_to=max(page.left_to, 0 if is_held(head.id) else counter_of(head.id)),
+            left_to=max(page.left_to, counter_of(head.id) if leaves_in_order(head.id) else 0),
             dropped=page.dropped if reason is None else added(page.dropped, reason, n_records),
         )
         if page.stream.contract == GATEWAY_BOOKS.identifier:
@@ -44,6 +50,20 @@ def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | 
         _was_told(draft, reports)
     elif reports:
         tell_again(draft, reports)
+
+
+def arrived_after_all(draft: Draft, head: Head, reason: str) -> None:
+    """Count a batch as delivered that was given up while it was on its way to the log."""
+    page = draft.find(head.page)
+    if page is None:
+        # Its counts have left with their last word: they stay as they were told.
+        return
+    n_records = min(head.n_records, page.dropped.get(reason, 0))
+    draft.set(
+        page,
+        delivered=page.delivered + n_records,
+        dropped=added(page.dropped, reason, -n_records),
+    )
 
 
 def _was_told(draft: Draft, reports: set[int]) -> None:

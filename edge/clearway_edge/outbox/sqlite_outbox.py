@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from clearway_core.clock import Clock
+from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox.batch_store import Row, counter_of
 from clearway_edge.outbox.counts_copy import CountsCopy
@@ -85,11 +85,13 @@ class SqliteOutbox(LedgerOutbox):
         self._file = file
         self._salvage: Salvage | None = None
         self._settled: set[int] = set()
+        self._remembered: dict[Stream, int] = {}
         self._unclean_known = 0
         self._first_page = 0
         self._copy = CountsCopy(file.with_suffix(".counts"))
         self._copy.load()
-        self._db = open_outbox(file, bounds or Bounds(), mend=self._copy.same_start)
+        bounds, clock = bounds or Bounds(), clock or SystemClock()
+        self._db = open_outbox(file, bounds, mend=self._copy.same_start)
         try:
             try:
                 self._open(bounds, clock, tag)
@@ -100,13 +102,13 @@ class SqliteOutbox(LedgerOutbox):
                 if not is_damage(error):
                     raise
                 self._db.close()
-                self._db = begin_anew(file, bounds or Bounds())
+                self._db = begin_anew(file, bounds)
                 self._open(bounds, clock, tag)
         except (OutboxFull, sqlite3.Error) as error:
             self._db.close()
             raise DiskTakesNothing(str(error)) from error
 
-    def _open(self, bounds: Bounds | None, clock: Clock | None, tag: Tag) -> None:
+    def _open(self, bounds: Bounds, clock: Clock, tag: Tag) -> None:
         """Read the counts, and put right what the previous run left."""
         pages, damaged = read_pages(self._db)
         super().__init__(
@@ -137,17 +139,25 @@ class SqliteOutbox(LedgerOutbox):
             super().put(*parcels)
         except _WasSetAside:
             super().put(*parcels)
+        with self._lock:
+            for stream in {parcel.stream for parcel in parcels} & self._remembered.keys():
+                # Counted now, perhaps on a later page.
+                number = self._remembered.pop(stream)
+                self._copy.write({number: self._ledger.pages.get(number)})
 
     def remember(self, stream: Stream, dropped: Mapping[str, int]) -> None:
-        """Keep counts that the full disk did not take where no room is needed for them."""
+        """Keep counts that the full disk did not take where little or no room is needed for them.
+
+        The first page of a stream is in memory and in the second copy then, until there is room.
+        """
         with self._lock:
-            number = self._ledger.current.get(stream)
-            if number is None:
-                return
-            page = self._ledger.pages[number]
+            draft = Draft(self._ledger)
+            page = draft.latest(stream) or draft.page_for(stream, self._now())
+            self._ledger.take(draft)
+            self._remembered[stream] = page.id
             self._copy.write(
                 {
-                    number: replace(
+                    page.id: replace(
                         page,
                         read=page.read + sum(dropped.values()),
                         dropped=sum_of(page.dropped, dropped),
@@ -181,8 +191,8 @@ class SqliteOutbox(LedgerOutbox):
         """Count batches as delivered and forget them, also those that became unreadable since."""
         with self._lock:
             if self._salvage is not None:
-                gone = set(ids) - {head.id for head in self._store.heads(ids)}
-                self._delivered |= gone
+                here = {head.id for head in self._store.heads(ids)}
+                self._delivered |= set(ids) - here - self._given_up.keys()
                 with suppress(OutboxFull), self._change() as draft:
                     self._settle_delivered(draft)
             super().accept(ids)
@@ -263,7 +273,7 @@ class SqliteOutbox(LedgerOutbox):
 
     def _settle_delivered(self, draft: Draft) -> None:
         """Count what the log has taken while its batches may be unreadable."""
-        for number in self._delivered & set(self._given):
+        for number in (self._delivered & self._given.keys()) - self._given_up.keys():
             head = self._given[number]
             page = draft.find(head.page)
             if page is not None:
