@@ -1,57 +1,45 @@
-"""`clearway`: every stage has a group of commands; heavy parts load when a command runs."""
+"""`clearway`: run the command line and turn what went wrong into one text and an exit code."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 from clearway_core.errors import ClearwayError
-
-COMMAND_MODULES = (
-    "demo",
-    "city",
-    "inspect",
-    "broker",
-    "gateway",
-    "replay",
-    "ingest",
-    "build",
-    "quality",
-    "verify",
-    "zone",
-    "charge",
-    "export",
-    "report",
-    "serve",
-    "airflow",
-    "doctor",
-)
-"""Modules of `clearway_cli.commands`, in the order of ``--help``; each registers itself."""
 
 
 def main() -> None:
     """Run the command line and exit with 0 (done), 1 (the work failed) or 2 (wrong use)."""
     try:
-        import typer
-    except ImportError:
+        from clearway_cli.app import command_line
+        from clearway_cli.output import say_error
+    except ModuleNotFoundError as error:
         sys.stderr.write(
-            "error: the `clearway` command needs more than a gateway has. Install "
-            "'clearway[pipeline]', or use `clearway-gateway` here.\n"
+            f"error: the `clearway` command needs more than a gateway has ({error.name} is "
+            "missing). Install 'clearway[pipeline]', or use `clearway-gateway` here.\n"
         )
         sys.exit(1)
-    from clearway_cli.output import say_error
-
-    app = typer.Typer(
-        name="clearway",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        help="From ride-share GPS and air sensors to a congestion map and a charge proposal.",
-    )
-    for name in COMMAND_MODULES:
-        importlib.import_module(f"clearway_cli.commands.{name}").register(app)
+    app = command_line()
     try:
         app()
     except ClearwayError as error:
         say_error(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        say_error(_of_the_system(error))
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        say_error(
+            f"{error.name} is not installed here: `clearway doctor` says which part of Clearway "
+            "brings it"
+        )
+        sys.exit(1)
+
+
+def _of_the_system(error: OSError) -> str:
+    """Return what the system refused, and what a person can do about it."""
+    if error.filename is None:
+        return f"the system refused something: {error}. `clearway doctor` looks at this machine."
+    return (
+        f"cannot read or write {error.filename}: {error.strerror}. Check the path, the rights on "
+        "it and the room on the disk; `clearway doctor` looks at this machine."
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
@@ -10,10 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer
 from typer.main import get_command
 
-from clearway_cli.main import COMMAND_MODULES
+from clearway_cli.app import command_line
 from clearway_edge import main as gateway
 
 REPOSITORY = Path(__file__).parents[2]
@@ -35,9 +33,7 @@ def test_every_command_of_the_gateway_in_the_guide_is_understood():
 
 
 def test_every_command_of_the_office_in_the_guide_is_understood():
-    app = typer.Typer()
-    for name in COMMAND_MODULES:
-        importlib.import_module(f"clearway_cli.commands.{name}").register(app)
+    app = command_line()
     found = commands("clearway")
     assert len(found) >= 3
     for words in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from clearway_cli.main import COMMAND_MODULES
+from clearway_cli.app import COMMANDS, command_line
 
 REPOSITORY = Path(__file__).parents[2]
 CLEARWAY = (sys.executable, "-c", "from clearway_cli.main import main; main()")
@@ -23,10 +22,7 @@ PLAIN = {"NO_COLOR": "1", "COLUMNS": "200", "TERM": "dumb"}
 
 @cache
 def app() -> typer.Typer:
-    built = typer.Typer(name="clearway", no_args_is_help=True)
-    for name in COMMAND_MODULES:
-        importlib.import_module(f"clearway_cli.commands.{name}").register(built)
-    return built
+    return command_line()
 
 
 def walk(command: object, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], object]]:
@@ -47,7 +43,9 @@ LEAVES = [
 
 
 def test_there_are_commands_to_test() -> None:
-    assert {path[0] for path in LEAVES} >= set(COMMAND_MODULES)
+    listed = {name for names in COMMANDS.values() for name in names}
+
+    assert {path[0] for path in LEAVES} == listed
 
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)

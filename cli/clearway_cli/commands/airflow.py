@@ -16,7 +16,21 @@ from clearway_cli.options import (
     LogOption,
 )
 
-_PORT = 8080
+ZoneOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--zone",
+        metavar="FILE",
+        envvar="CLEARWAY_ZONE",
+        exists=True,
+        dir_okay=False,
+        help="GeoJSON of the zone to propose for; left out, the last one or the city's only.",
+    ),
+]
+PortOption = Annotated[
+    int,
+    typer.Option("--port", metavar="PORT", min=1, max=65535, help="Port on this machine."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,23 +39,13 @@ def register(app: typer.Typer) -> None:
 
 
 def airflow(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,
     city: CityOption = None,
-    zone: Annotated[
-        Path | None,
-        typer.Option(
-            "--zone",
-            envvar="CLEARWAY_ZONE",
-            exists=True,
-            dir_okay=False,
-            help="GeoJSON of the zone to propose for; left out, the last one or the city's only.",
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port on this machine.")
-    ] = _PORT,
+    zone: ZoneOption = None,
+    port: PortOption = 8080,
     as_json: JsonOption = False,
 ) -> None:
     """Start Airflow on this machine and say where a waiting proposal is answered.

@@ -11,14 +11,22 @@ import typer
 
 from clearway_cli.ending import end_on_signals
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
-from clearway_cli.output import bar, console, say_json, say_table
+from clearway_cli.output import bar, say, say_json, say_table
 
 JarsOption = Annotated[
     Path | None,
     typer.Option(
         "--jars",
+        metavar="FOLDER",
         envvar="CLEARWAY_BROKER_JARS",
         help="Folder of Kafka's jars; left out, ~/.cache/clearway/kafka-VERSION.",
+    ),
+]
+
+PortOption = Annotated[
+    int,
+    typer.Option(
+        "--port", metavar="PORT", min=0, max=65_535, help="For clients; 0 takes a free one."
     ),
 ]
 
@@ -35,14 +43,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="broker")
 
 
-def install(*, jars: JarsOption = None, json: JsonOption = False) -> None:
+def install(*, jars: JarsOption = None, as_json: JsonOption = False) -> None:
     """Fetch Kafka with Maven into a cache folder, once, and verify every jar's SHA-256."""
     from clearway_broker import artifacts
 
-    with bar("Kafka", quiet=json) as progress:
+    with bar("Kafka", quiet=as_json) as progress:
         folder = artifacts.install(os.environ, jars, progress=progress)
     rows = {"kafka_version": artifacts.kafka_version(), "jars": str(folder)}
-    if json:
+    if as_json:
         say_json(rows)
     else:
         say_table("Installed and verified", rows)
@@ -51,11 +59,9 @@ def install(*, jars: JarsOption = None, json: JsonOption = False) -> None:
 def run(
     *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65_535, help="For clients; 0 takes a free one.")
-    ] = 9092,
+    port: PortOption = 9092,
     jars: JarsOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a broker until Ctrl-C; prints the address to pass to --log. Data stays in the folder."""
     from clearway_broker.jobs import running_broker
@@ -64,28 +70,29 @@ def run(
     end_on_signals()
     try:
         with running_broker(DataDir(data_dir).broker, port or None, jars=jars) as broker:
-            if json:
+            if as_json:
                 say_json({"address": broker.address, "pid": broker.pid})
             else:
-                console.print(
-                    f"Kafka runs. Pass [bold]--log {broker.address}[/] to other commands."
-                )
-                console.print("Ctrl-C stops it; what it holds stays.")
+                say("Kafka runs. Pass ", (f"--log {broker.address}", "bold"), " to other commands.")
+                say("Ctrl-C stops it; what it holds stays.")
             broker.wait()
     except KeyboardInterrupt:
-        if not json:
-            console.print("Stopped.")
+        if not as_json:
+            say("Stopped.")
 
 
 def status(
-    *, data_dir: DataDirOption = DEFAULT_DATA_DIR, jars: JarsOption = None, json: JsonOption = False
+    *,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    jars: JarsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether Kafka is installed and whole, which Java would run it, and where one answers."""
     from clearway_broker import jobs
     from clearway_core.data_dir import DataDir
 
     found = jobs.status(os.environ, DataDir(data_dir).broker, jars=jars)
-    if json:
+    if as_json:
         say_json(asdict(found))
         return
     say_table(
@@ -98,4 +105,4 @@ def status(
         },
     )
     for problem in found.problems:
-        console.print(problem, style="yellow")
+        say((problem, "yellow"))

@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearway_cli.commands.build_forecast import forecast
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
+    BuiltResolutionOption,
     CityOption,
     DataDirOption,
+    FromOption,
     JsonOption,
     LakeOption,
     ResolutionOption,
+    ToOption,
+    Window,
     WindowOption,
 )
-from clearway_cli.output import bar, console, say_json, say_table
-from clearway_cli.texts.builds import say_air, say_congestion
-from clearway_core.errors import InsufficientData, UsageError
+from clearway_cli.output import bar, say_json
+from clearway_core.errors import InsufficientData
+from clearway_core.progress import Progress
 
-WINDOW_MINUTES: Mapping[str, int] = {"15m": 15, "1h": 60, "1d": 1440}
+if TYPE_CHECKING:
+    from clearway_models.jobs import EmissionAccount
+    from clearway_transforms.jobs import AirAccount, CongestionAccount
 
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="INSTANT",
-        help="Only days that records from this instant on can touch; ISO 8601, UTC if no offset.",
-    ),
-]
-ToOption = Annotated[
-    str | None,
-    typer.Option("--to", metavar="INSTANT", help="Only days that records before it can touch."),
-]
+    Account = CongestionAccount | AirAccount | EmissionAccount
+
 CalibrationOption = Annotated[
     str | None,
     typer.Option(
@@ -48,29 +41,35 @@ CalibrationOption = Annotated[
         "none; left out, the default of each sensor model. The name stands beside every value.",
     ),
 ]
-
-BuiltResolutionOption = Annotated[
-    int | None,
-    typer.Option("--resolution", min=7, max=10, help="H3 resolution; left out, 9."),
+CollocationArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV or Parquet, one row per sensor and hour: hour_start, site, sensor, "
+        "pm2_5_cf1_ugm3, humidity_pct, temperature_c, reference_ugm3.",
+    ),
 ]
-BuiltWindowOption = Annotated[
-    str | None,
+SensorModelOption = Annotated[
+    str,
+    typer.Option("--sensor-model", metavar="MODEL", help="As in the readings, such as pms5003."),
+]
+EmissionWindowOption = Annotated[
+    Window | None,
     typer.Option(
         "--window", metavar="15m|1h|1d", help="Window length; left out, the longest built up to 1h."
     ),
 ]
-
-Values = dict[str, object]
+ForecastWindowOption = Annotated[
+    Window,
+    typer.Option("--window", metavar="15m|1h", help="Window length; 1h forecasts 60 minutes only."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Build derived tables from stored records.")
-    group.command("congestion")(congestion)
-    group.command("air")(air)
-    group.command("calibration")(calibration)
-    group.command("emissions")(emissions)
-    group.command("forecast")(forecast)
+    for command in (congestion, air, calibration, emissions, forecast):
+        group.command()(command)
     group.command("all")(everything)
     app.add_typer(group, name="build")
 
@@ -80,7 +79,7 @@ def congestion(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: ResolutionOption = 9,
-    window: WindowOption = "15m",
+    window: WindowOption = Window.QUARTER,
     city: CityOption = None,
     time_from: FromOption = None,
     time_to: ToOption = None,
@@ -92,25 +91,25 @@ def congestion(
     have come since the last build; with --from or --to those days, whatever was built before.
     """
     from clearway_cli.cities import find_city
+    from clearway_cli.texts.builds import say_congestion
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_congestion
 
-    minutes = window_minutes(window)
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
     with bar("Congestion", quiet=as_json) as progress:
         account = build_congestion(
-            open_lake(data_dir, lake),
+            opened,
             resolution=resolution,
-            window_minutes=minutes,
-            city=find_city(city, data_dir),
-            time_from=instant(time_from),
-            time_to=instant(time_to),
+            window_minutes=window.minutes,
+            city=pack,
+            time_from=time_from,
+            time_to=time_to,
             progress=progress,
         )
-    values = asdict(account)
     if as_json:
-        say_json(values)
+        say_json(asdict(account))
     else:
-        say_congestion(values)
+        say_congestion(account)
 
 
 def air(
@@ -128,43 +127,32 @@ def air(
     Raw and calibrated values stand side by side; an hour with less than 75 % of readings says so.
     """
     from clearway_cli.cities import find_city
+    from clearway_cli.texts.builds import say_air
     from clearway_core.data_dir import DataDir
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs import build_air
 
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
     with bar("Air", quiet=as_json) as progress:
         account = build_air(
-            open_lake(data_dir, lake),
-            city=find_city(city, data_dir),
+            opened,
+            city=pack,
             calibration=calibration,
             trained=DataDir(data_dir).models / "calibration",
-            time_from=instant(time_from),
-            time_to=instant(time_to),
+            time_from=time_from,
+            time_to=time_to,
             progress=progress,
         )
-    values = asdict(account)
     if as_json:
-        say_json(values)
+        say_json(asdict(account))
     else:
-        say_air(values)
+        say_air(account)
 
 
 def calibration(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="CSV or Parquet, one row per sensor and hour: hour_start, site, sensor, "
-            "pm2_5_cf1_ugm3, humidity_pct, temperature_c, reference_ugm3.",
-        ),
-    ],
+    file: CollocationArgument,
     *,
-    sensor_model: Annotated[
-        str,
-        typer.Option(
-            "--sensor-model", metavar="MODEL", help="As in the readings, such as pms5003."
-        ),
-    ],
+    sensor_model: SensorModelOption,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -173,33 +161,17 @@ def calibration(
     Use it with `clearway build air --calibration ID`. It is a candidate until it rests on enough
     days and meets every target; the card beside it says how good it is.
     """
+    from clearway_cli.texts.builds import say_calibration
     from clearway_models.jobs.calibration import train_calibration
 
     with bar("Calibration", quiet=as_json) as progress:
         account = train_calibration(
             file, data_dir=data_dir, sensor_model=sensor_model, progress=progress
         )
-    values = asdict(account)
     if as_json:
-        say_json(values)
-        return
-    daily = account.scores[account.chosen]
-    say_table(
-        "Calibration",
-        {
-            "name": account.calibration_id,
-            "status": account.status,
-            "model": account.chosen,
-            "hours used": account.n_hours,
-            "hours left out": account.n_left_out,
-            "days": account.n_days,
-            "sensors": account.n_sensors,
-            "daily RMSE, unseen weeks": f"{daily['rmse_ugm3']:.2f} µg/m³",
-            "the same, uncalibrated": f"{account.scores['raw']['rmse_ugm3']:.2f} µg/m³",
-            "meets every target": account.meets_targets,
-            "card": account.files[-1],
-        },
-    )
+        say_json(asdict(account))
+    else:
+        say_calibration(account)
 
 
 def emissions(
@@ -207,29 +179,64 @@ def emissions(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: BuiltResolutionOption = None,
-    window: BuiltWindowOption = None,
+    window: EmissionWindowOption = None,
     city: CityOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build traffic emissions per cell and window, from the speeds of `build congestion`."""
     from clearway_cli.cities import find_city
+    from clearway_cli.texts.builds import say_emissions
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
 
-    minutes = None if window is None else window_minutes(window)
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
     with bar("Emissions", quiet=as_json) as progress:
         account = build_emissions(
-            open_lake(data_dir, lake),
+            opened,
             resolution=resolution,
-            window_minutes=minutes,
-            city=find_city(city, data_dir),
+            window_minutes=None if window is None else window.minutes,
+            city=pack,
             progress=progress,
         )
-    values = _plain(account)
     if as_json:
-        say_json(values)
+        say_json(asdict(account))
     else:
-        say_table("Emissions", values)
+        say_emissions(account)
+
+
+def forecast(
+    *,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    resolution: ResolutionOption = 9,
+    window: ForecastWindowOption = Window.QUARTER,
+    city: CityOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast speeds 15, 30 and 60 minutes ahead, from the speeds of `build congestion`.
+
+    A model is trained and tested first where there is none or it is a week old. A horizon at which
+    a plain forecast was as good is not published.
+    """
+    from clearway_cli.cities import find_city
+    from clearway_cli.texts.builds import say_forecast
+    from clearway_core.lake import open_lake
+    from clearway_models.jobs.forecast import build_forecast
+
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
+    with bar("Forecast", quiet=as_json) as progress:
+        account = build_forecast(
+            opened,
+            data_dir=data_dir,
+            resolution=resolution,
+            window_minutes=window.minutes,
+            city=pack,
+            progress=progress,
+        )
+    if as_json:
+        say_json(asdict(account))
+    else:
+        say_forecast(account)
 
 
 def everything(
@@ -237,7 +244,7 @@ def everything(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     resolution: ResolutionOption = 9,
-    window: WindowOption = "15m",
+    window: WindowOption = Window.QUARTER,
     city: CityOption = None,
     time_from: FromOption = None,
     time_to: ToOption = None,
@@ -248,90 +255,57 @@ def everything(
     Emissions are always built for all days that hold speeds.
     """
     from clearway_cli.cities import find_city
+    from clearway_cli.texts.builds import say_all
     from clearway_core.lake import open_lake
     from clearway_models.jobs import build_emissions
     from clearway_transforms.jobs import build_air, build_congestion
 
-    minutes = window_minutes(window)
     opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
-    begin, end = instant(time_from), instant(time_to)
-    built: dict[str, Values] = {}
+    minutes = window.minutes
+    built, skipped = _build(
+        {
+            "congestion": lambda progress: build_congestion(
+                opened,
+                resolution=resolution,
+                window_minutes=minutes,
+                city=pack,
+                time_from=time_from,
+                time_to=time_to,
+                progress=progress,
+            ),
+            "air": lambda progress: build_air(
+                opened, city=pack, time_from=time_from, time_to=time_to, progress=progress
+            ),
+            "emissions": lambda progress: build_emissions(
+                opened,
+                resolution=resolution,
+                window_minutes=minutes,
+                city=pack,
+                progress=progress,
+            ),
+        },
+        quiet=as_json,
+    )
+    if as_json:
+        say_json({"built": {n: asdict(a) for n, a in built.items()}, "skipped": skipped})
+    else:
+        say_all(built, skipped)
+
+
+def _build(
+    jobs: Mapping[str, Callable[[Progress], Account]], *, quiet: bool
+) -> tuple[dict[str, Account], dict[str, str]]:
+    """Run jobs in their order; return the accounts of what was built, and why others were not."""
+    built: dict[str, Account] = {}
     skipped: dict[str, str] = {}
-    jobs: Mapping[str, Callable[..., object]] = {
-        "congestion": partial(
-            build_congestion,
-            resolution=resolution,
-            window_minutes=minutes,
-            time_from=begin,
-            time_to=end,
-        ),
-        "air": partial(build_air, time_from=begin, time_to=end),
-        "emissions": partial(build_emissions, resolution=resolution, window_minutes=minutes),
-    }
     for name, job in jobs.items():
         try:
-            with bar(name.capitalize(), quiet=as_json) as progress:
-                account = job(opened, city=pack, progress=progress)
+            with bar(name.capitalize(), quiet=quiet) as progress:
+                built[name] = job(progress)
         except InsufficientData as error:
             skipped[name] = str(error)
-        else:
-            built[name] = _plain(account)
     if not built:
-        message = "nothing to build from: " + " ".join(skipped.values())
+        reasons = "\n".join(f"{name}: {reason}" for name, reason in skipped.items())
+        message = f"there is nothing to build from\n{reasons}"
         raise InsufficientData(message)
-    _say_all(built, skipped, as_json=as_json)
-
-
-def window_minutes(window: str) -> int:
-    """Return the length of a window option [min].
-
-    Raises
-    ------
-    UsageError
-        If it is none of 15m, 1h and 1d.
-    """
-    if window not in WINDOW_MINUTES:
-        message = f"--window is one of {', '.join(WINDOW_MINUTES)}, got {window!r}"
-        raise UsageError(message)
-    return WINDOW_MINUTES[window]
-
-
-def instant(text: str | None) -> datetime | None:
-    """Return the instant of an ISO 8601 text, UTC where it names no offset; None of None.
-
-    Raises
-    ------
-    UsageError
-        If the text is no ISO 8601 instant.
-    """
-    if text is None:
-        return None
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"an instant looks like 2008-05-21 or 2008-05-21T07:00+07:00, got {text!r}"
-        raise UsageError(message) from error
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _plain(account: object) -> Values:
-    if is_dataclass(account) and not isinstance(account, type):
-        return asdict(account)
-    if isinstance(account, Mapping):
-        return {str(name): value for name, value in account.items()}
-    message = f"an account is a dataclass or a mapping, got {type(account).__name__}"
-    raise TypeError(message)
-
-
-def _say_all(built: Mapping[str, Values], skipped: Mapping[str, str], *, as_json: bool) -> None:
-    if as_json:
-        say_json({"built": built, "skipped": skipped})
-        return
-    speak = {"congestion": say_congestion, "air": say_air}
-    for name, values in built.items():
-        if name in speak:
-            speak[name](dict(values))
-        else:
-            say_table(name.capitalize(), values)
-    for name, reason in skipped.items():
-        console.print(f"{name}: skipped; {reason}", highlight=False, soft_wrap=True)
+    return built, skipped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +10,34 @@ import typer
 
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
+    BuiltResolutionOption,
     CityOption,
     DataDirOption,
     JsonOption,
     LakeOption,
 )
-from clearway_cli.output import bar, console, say_json, say_table
+from clearway_cli.output import bar, say_json, say_table
 
-ProposalArgument = Annotated[
-    str, typer.Argument(help="Id of the proposal, or enough of its first digits.", metavar="ID")
+ZoneOption = Annotated[
+    Path,
+    typer.Option(
+        "--zone",
+        metavar="FILE",
+        help="The zone: GeoJSON (feature, collection or geometry), or H3 cells.",
+    ),
 ]
-PersonOption = Annotated[str, typer.Option("--by", help="Name of the person who decides.")]
-NoteOption = Annotated[str | None, typer.Option("--note", help="The reason, for the record.")]
+ProposalArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the proposal, or enough of its first digits.")
+]
+AnyProposalArgument = Annotated[
+    str | None, typer.Argument(metavar="ID", help="Id of a proposal; left out, all are listed.")
+]
+PersonOption = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Name of the person who decides.")
+]
+NoteOption = Annotated[
+    str | None, typer.Option("--note", metavar="TEXT", help="The reason, for the record.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,22 +49,13 @@ def register(app: typer.Typer) -> None:
 
 
 def propose(
-    zone: Annotated[
-        Path,
-        typer.Option(
-            "--zone", help="The zone: GeoJSON (feature, collection or geometry), or H3 cells."
-        ),
-    ],
+    *,
+    zone: ZoneOption,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     city: CityOption = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            "--resolution", min=7, max=10, help="H3 resolution; left out, what was built."
-        ),
-    ] = None,
-    json: JsonOption = False,
+    resolution: BuiltResolutionOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Price a zone from what congestion and emissions cost others, and say what is missing.
 
@@ -60,27 +67,23 @@ def propose(
     from clearway_core.lake import open_lake
     from clearway_models.jobs import propose_charge
 
-    with bar("Charge proposal", quiet=json) as progress:
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
+    with bar("Charge proposal", quiet=as_json) as progress:
         proposal = propose_charge(
-            open_lake(data_dir, lake),
-            zone=zone,
-            city=find_city(city, data_dir),
-            resolution=resolution,
-            progress=progress,
+            opened, zone=zone, city=pack, resolution=resolution, progress=progress
         )
-    if json:
+    if as_json:
         say_json(proposal)
     else:
         say_proposal(proposal)
 
 
 def show(
-    proposal_id: Annotated[
-        str | None, typer.Argument(help="Id of a proposal; left out, all are listed.", metavar="ID")
-    ] = None,
+    proposal_id: AnyProposalArgument = None,
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show one proposal, or list all of them with their state."""
     from clearway_cli.texts.charge import say_list, say_proposal
@@ -90,13 +93,13 @@ def show(
     opened = open_lake(data_dir, lake)
     if proposal_id is None:
         rows = list_proposals(opened)
-        if json:
+        if as_json:
             say_json(rows)
         else:
             say_list(rows)
         return
     proposal = find_proposal(opened, proposal_id)
-    if json:
+    if as_json:
         say_json(proposal)
     else:
         say_proposal(proposal)
@@ -104,13 +107,12 @@ def show(
 
 def explain(
     proposal_id: ProposalArgument,
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain a proposal: reasons of each price, evidence, parameters, limits and decisions."""
-    from dataclasses import asdict
-
     from clearway_cli.texts.charge import say_explanation
     from clearway_core.lake import open_lake
     from clearway_models.jobs import decisions, find_proposal
@@ -118,7 +120,7 @@ def explain(
     opened = open_lake(data_dir, lake)
     proposal = find_proposal(opened, proposal_id)
     taken = [asdict(d) for d in decisions(opened, str(proposal["proposal_id"]))]
-    if json:
+    if as_json:
         say_json({**proposal, "decisions": taken})
     else:
         say_explanation(proposal, taken)
@@ -126,49 +128,50 @@ def explain(
 
 def approve(
     proposal_id: ProposalArgument,
+    *,
     by: PersonOption,
     note: NoteOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Record that a person approves a proposal; of a hold, that they have taken note of it."""
-    _decide(proposal_id, "approved", by, note=note, where=(data_dir, lake), json=json)
+    _decide(proposal_id, "approved", by, note=note, where=(data_dir, lake), as_json=as_json)
 
 
 def reject(
     proposal_id: ProposalArgument,
+    *,
     by: PersonOption,
     note: NoteOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Record that a person rejects a proposal."""
-    _decide(proposal_id, "rejected", by, note=note, where=(data_dir, lake), json=json)
+    _decide(proposal_id, "rejected", by, note=note, where=(data_dir, lake), as_json=as_json)
 
 
 def publish(
     proposal_id: ProposalArgument,
+    *,
     by: PersonOption,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check an approved proposal against all bounds once more, and publish it.
 
     Whether it is published or refused, the audit record says so. Ends with 1 on a refusal.
     """
-    from dataclasses import asdict
-
     from clearway_core.lake import open_lake
     from clearway_models.jobs import publish as publish_proposal
 
-    _tell(
-        "Published",
-        asdict(publish_proposal(open_lake(data_dir, lake), proposal_id, published_by=by)),
-        json=json,
-    )
+    record = publish_proposal(open_lake(data_dir, lake), proposal_id, published_by=by)
+    if as_json:
+        say_json(asdict(record))
+    else:
+        say_table("Published", asdict(record))
 
 
 def _decide(
@@ -178,20 +181,13 @@ def _decide(
     *,
     note: str | None,
     where: tuple[Path, str | None],
-    json: bool,
+    as_json: bool,
 ) -> None:
-    from dataclasses import asdict
-
     from clearway_core.lake import open_lake
     from clearway_models.jobs import decide
 
     record = decide(open_lake(*where), proposal_id, decision=decision, decided_by=by, note=note)
-    _tell("Recorded", asdict(record), json=json)
-
-
-def _tell(title: str, values: Mapping[str, object], *, json: bool) -> None:
-    if json:
-        say_json(values)
-        return
-    say_table(title, values)
-    console.print()
+    if as_json:
+        say_json(asdict(record))
+    else:
+        say_table("Recorded", asdict(record))

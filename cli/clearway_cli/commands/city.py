@@ -8,9 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption
+from clearway_cli.output import say, say_json
 
 if TYPE_CHECKING:
     from clearway_cli.city_pack.check import PackReport
+
+NewNameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The city's name.")]
+NewFolderOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Folder to write; left out, made from the name."),
+]
+FilesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from-files",
+        metavar="FILE",
+        help="A GeoJSON or CSV file of the city to copy in; repeat for more. The service area "
+        "and a time zone to confirm come from their positions.",
+    ),
+]
+PackArgument = Annotated[
+    str, typer.Argument(metavar="PACK", help="Folder of a pack, or the name of a shipped one.")
+]
 
 _SHOWN_PER_RULE = 5
 """Faults of one kind in one file that people are shown; --json gives all."""
@@ -22,16 +41,14 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, help="City packs: what Clearway may assume about a city."
     )
     group.command("list")(list_cities)
-    group.command("init")(init)
-    group.command("check")(check)
-    group.command("use")(use)
+    for command in (init, check, use):
+        group.command()(command)
     app.add_typer(group, name="city")
 
 
 def list_cities(*, as_json: JsonOption = False) -> None:
     """List the city packs that come with Clearway."""
     from clearway_cli.cities import shipped_cities
-    from clearway_cli.output import console, say_json
     from clearway_core.city import read_city
 
     cities = {name: read_city(folder) for name, folder in shipped_cities().items()}
@@ -52,29 +69,19 @@ def list_cities(*, as_json: JsonOption = False) -> None:
         return
     for name, city in cities.items():
         lacking = ", ".join(city.missing()) or "nothing"
-        console.print(f"{name:<16}{city.name}; missing: {lacking}", highlight=False)
+        say(f"{name:<16}{city.name}; missing: {lacking}")
 
 
 def init(
-    name: Annotated[str, typer.Argument(help="The city's name.")] = "",
+    name: NewNameArgument = "",
     *,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write; left out, made from the name.")
-    ] = None,
-    from_files: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--from-files",
-            help="A GeoJSON or CSV file of the city to copy in; repeat for more. The service area "
-            "and a time zone to confirm come from their positions.",
-        ),
-    ] = None,
+    out: NewFolderOption = None,
+    from_files: FilesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a city pack to fill in; it asks nothing and marks every assumption."""
     from clearway_cli.city_pack.check import check_pack
     from clearway_cli.city_pack.template import write_template
-    from clearway_cli.output import console, say_json
     from clearway_core.errors import UsageError
 
     if not name and not from_files:
@@ -88,21 +95,20 @@ def init(
         say_json({"folder": folder, "written": written, **_as_dict(report)})
         return
     for file in written:
-        console.print(f"wrote {file}", highlight=False)
+        say(f"wrote {file}")
     _say(report)
 
 
 def check(
-    folder: Annotated[str, typer.Argument(help="Folder of a pack, or the name of a shipped one.")],
+    pack: PackArgument,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Find all faults of a city pack at once, and say what is missing and what that means."""
     from clearway_cli.cities import find_folder
     from clearway_cli.city_pack.check import check_pack
-    from clearway_cli.output import say_json
 
-    report = check_pack(find_folder(folder))
+    report = check_pack(find_folder(pack))
     if as_json:
         say_json(_as_dict(report))
     else:
@@ -112,20 +118,19 @@ def check(
 
 
 def use(
-    folder: Annotated[str, typer.Argument(help="Folder of a pack, or the name of a shipped one.")],
+    pack: PackArgument,
     *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a city pack into the data folder, so that every command works for that city."""
     from clearway_cli.cities import adopt_city, find_folder
-    from clearway_cli.output import console, say_json
 
-    city = adopt_city(find_folder(folder), data_dir)
+    city = adopt_city(find_folder(pack), data_dir)
     if as_json:
         say_json({"name": city.name, "folder": city.folder, "missing": city.missing()})
         return
-    console.print(f"{data_dir} now works for {city.name}", highlight=False)
+    say(f"{data_dir} now works for {city.name}")
 
 
 def _folder_name(name: str) -> str:
@@ -150,26 +155,21 @@ def _as_dict(report: PackReport) -> dict[str, object]:
 def _say(report: PackReport) -> None:
     from collections import Counter
 
-    from clearway_cli.output import console
-
-    def line(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     seen: Counter[tuple[str, str]] = Counter()
     for fault in report.faults:
         kind = fault.file, fault.rule
         seen[kind] += 1
         if seen[kind] <= _SHOWN_PER_RULE:
-            line(f"fault    {fault.file}, {fault.where}: {fault.problem}")
+            say(f"fault    {fault.file}, {fault.where}: {fault.problem}")
     for (file, rule), count in seen.items():
         if count > _SHOWN_PER_RULE:
-            line(f"fault    {file}: {count - _SHOWN_PER_RULE} more of {rule}; --json lists all")
+            say(f"fault    {file}: {count - _SHOWN_PER_RULE} more of {rule}; --json lists all")
     for file, consequence in report.missing.items():
-        line(f"missing  {file}: {consequence}")
+        say(f"missing  {file}: {consequence}")
     for note in report.notes:
-        line(f"note     {note}")
+        say(f"note     {note}")
     total = len(report.faults)
-    line(
+    say(
         f"{report.name or report.folder}: "
         + (f"{total} fault{'s' * (total != 1)}" if total else "no faults")
     )

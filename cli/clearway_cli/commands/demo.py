@@ -9,9 +9,32 @@ from typing import Annotated
 
 import typer
 
-from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption
+from clearway_cli.options import DEFAULT_DATA_DIR, JsonOption, LogOption, PortOption
+from clearway_cli.output import bar, say, say_json
 from clearway_core.errors import UsageError
 from clearway_core.progress import Progress
+
+DemoDirOption = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        metavar="FOLDER",
+        help="Folder of the demo; emptied when the demo runs again.",
+    ),
+]
+EmbeddedOption = Annotated[
+    bool,
+    typer.Option(
+        "--embedded", metavar="", help="Take the embedded log; do not try to start Kafka."
+    ),
+]
+ServeOption = Annotated[
+    bool, typer.Option("--serve/--no-serve", metavar="", help="Keep the map open at the end.")
+]
+AgainOption = Annotated[
+    bool,
+    typer.Option("--again", metavar="", help="Only show what the last demo left; run nothing."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,23 +44,12 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     *,
-    data_dir: Annotated[
-        Path,
-        typer.Option("--data-dir", help="Folder of the demo; emptied when the demo runs again."),
-    ] = DEFAULT_DATA_DIR / "demo",
+    data_dir: DemoDirOption = DEFAULT_DATA_DIR / "demo",
     log: LogOption = None,
-    embedded: Annotated[
-        bool, typer.Option("--embedded", help="Take the embedded log; do not try to start Kafka.")
-    ] = False,
-    serve: Annotated[
-        bool, typer.Option("--serve/--no-serve", help="Keep the map open at the end.")
-    ] = True,
-    again: Annotated[
-        bool, typer.Option("--again", help="Only show what the last demo left; run nothing.")
-    ] = False,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port of the map; 0: any free one.")
-    ] = 8501,
+    embedded: EmbeddedOption = False,
+    serve: ServeOption = True,
+    again: AgainOption = False,
+    port: PortOption = 8501,
     as_json: JsonOption = False,
 ) -> None:
     """Watch a small simulated city flow from its taxis to a price proposal, then see its map.
@@ -67,22 +79,21 @@ def _run(data_dir: Path, log: str | None, *, embedded: bool, as_json: bool) -> b
     from clearway_cli.demo.chain import run_demo
     from clearway_cli.demo.findings import find
     from clearway_cli.demo.lines import lines
-    from clearway_cli.output import console, say_json
     from clearway_core.lake import open_lake
 
     def stage(title: str) -> AbstractContextManager[Progress]:
         return _percent_bar(title, quiet=as_json)
 
-    def say(text: str) -> None:
+    def tell(text: str) -> None:
         if not as_json:
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(text)
 
-    run = run_demo(data_dir, log=log, embedded=embedded, stage=stage, say=say)
+    run = run_demo(data_dir, log=log, embedded=embedded, stage=stage, say=tell)
     findings = find(open_lake(data_dir), run)
     if as_json:
         say_json(findings.as_dict())
     else:
-        console.print()
+        say()
         for line in lines(findings):
             say(line)
     return findings.books.closed and not findings.failed_checks
@@ -91,8 +102,6 @@ def _run(data_dir: Path, log: str | None, *, embedded: bool, as_json: bool) -> b
 @contextmanager
 def _percent_bar(title: str, *, quiet: bool) -> Iterator[Progress]:
     """Show a bar that counts per cent where the work is counted in many small units."""
-    from clearway_cli.output import bar
-
     most_units = 1_000
     with bar(f"{title:<22}", quiet=quiet) as advance:
 
@@ -105,27 +114,24 @@ def _percent_bar(title: str, *, quiet: bool) -> Iterator[Progress]:
 
 
 def _say_next(data_dir: Path) -> None:
-    from clearway_cli.output import console
-
     option = f"--data-dir {data_dir}"
     for text in (
         f"Approve or reject: clearway airflow {option}   (`make airflow` does the same)",
         f"The month's pages: clearway report congestion --month 2026-01 {option}",
         f"The map again:     clearway demo --again {option}",
     ):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(text)
 
 
 def _serve(data_dir: Path, port: int) -> None:
     from clearway_cli.airflow_home import APPROVALS_ADDRESS
     from clearway_cli.cities import find_city
-    from clearway_cli.output import console
     from clearway_core.lake import open_lake
     from clearway_serving.jobs import Address
     from clearway_serving.jobs import serve as serve_pages
 
     def ready(address: str) -> None:
-        console.print(f"Map:               [bold]{address}[/]   (Ctrl-C ends)", highlight=False)
+        say("Map:               ", (address, "bold"), "   (Ctrl-C ends)")
 
     # Ctrl-C is how the demo is meant to end, so it is no error.
     with suppress(KeyboardInterrupt):

@@ -37,7 +37,7 @@ def doctor(
     import os
 
     from clearway_cli.doctor.examine import Installation, State, examine
-    from clearway_cli.output import console, say_json
+    from clearway_cli.output import say, say_json
 
     findings = examine(
         Installation(
@@ -54,13 +54,7 @@ def doctor(
         say_json({"ok": not broken, "findings": rows})
     else:
         for finding in findings:
-            colour = _COLOURS[finding.state]
-            console.print(f"[{colour}]{finding.state:<7}[/]", end="")
-            console.print(
-                f"{finding.subject:<28}{finding.text}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            state = f"{finding.state:<7}", _COLOURS[finding.state]
+            say(state, f"{finding.subject:<28}{finding.text}")
     if broken:
         raise typer.Exit(1)

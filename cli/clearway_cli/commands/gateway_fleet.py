@@ -16,15 +16,71 @@ from clearway_cli.options import (
     JsonOption,
     LakeOption,
 )
-from clearway_cli.output import console, say_json, say_table
+from clearway_cli.output import say, say_json, say_table
 from clearway_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from clearway_fleet.looking import Look
+    from collections.abc import Sequence
 
-ByOption = Annotated[
-    str, typer.Option("--by", help="Who decides it: your name, as the register shows it.")
+    from clearway_fleet.device_settings import Device
+    from clearway_fleet.looking import Look
+    from clearway_fleet.provisioning import Workshop
+
+SitesArgument = Annotated[
+    Path, typer.Argument(metavar="SITES.CSV", help="A line for each site.", show_default=False)
 ]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="FOLDER", help="Folder for what is written.")
+]
+BrokerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--broker", metavar="ADDRESS", help="kafka://host:port that the gateways send to."
+    ),
+]
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file", metavar="FILE", help="Certificate of the broker's authority; turns TLS on."
+    ),
+]
+TimeZoneOption = Annotated[
+    str | None,
+    typer.Option("--time-zone", metavar="ZONE", help="IANA time zone; left out, the city's."),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", metavar="", help="Write over settings that differ.")
+]
+SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="Short name of the site.")]
+SiteOption = Annotated[
+    str | None,
+    typer.Option("--site", metavar="SITE", help="Only this site, with everything known of it."),
+]
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state", metavar="STATE", help="planned, active, maintenance or decommissioned."
+    ),
+]
+GatewayOption = Annotated[
+    str | None,
+    typer.Option("--gateway", metavar="NAME", help="The device that serves it from now on."),
+]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, in a few words.")]
+ByOption = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="NAME", help="Who decides it: your name, as the register shows it."
+    ),
+]
+AlertsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", metavar="FILE", help="Who is told; left out, alerts.toml in the data folder."
+    ),
+]
+
+_NO_SITES = "No sites yet: clearway gateway provision SITES.CSV --out FOLDER --by NAME"
 
 
 def register(group: typer.Typer) -> None:
@@ -38,24 +94,14 @@ def register(group: typer.Typer) -> None:
 
 
 def provision(
-    sites_file: Annotated[
-        Path, typer.Argument(metavar="SITES.CSV", help="A line for each site.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for what is written.")],
+    sites_file: SitesArgument,
+    *,
+    out: OutOption,
     by: ByOption,
-    broker: Annotated[
-        str | None, typer.Option("--broker", help="kafka://host:port that the gateways send to.")
-    ] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option("--ca-file", help="Certificate of the broker's authority; turns TLS on."),
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option("--time-zone", help="IANA time zone; left out, the city's.")
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Write over settings that differ.")
-    ] = False,
+    broker: BrokerOption = None,
+    ca_file: CaFileOption = None,
+    time_zone: TimeZoneOption = None,
+    replace: ReplaceOption = False,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     city: CityOption = None,
@@ -67,7 +113,6 @@ def provision(
     is the same, and refuses to write over what differs.
     """
     from clearway_cli.cities import find_city
-    from clearway_cli.gateway_workshop import workshop
     from clearway_core.clock import SystemClock
     from clearway_core.lake import open_lake
     from clearway_fleet.device_settings import Central
@@ -87,7 +132,7 @@ def provision(
         decided_by=by,
         replace=replace,
     )
-    account = provision(open_lake(data_dir, lake), order, workshop(zone), SystemClock().now())
+    account = provision(open_lake(data_dir, lake), order, _workshop(zone), SystemClock().now())
     if as_json:
         say_json(asdict(account))
         return
@@ -99,16 +144,37 @@ def provision(
             "new or changed in the register": len(account.registered),
         },
     )
-    console.print(
+    say(
         f"Next: print {out}/labels.html and {out}/checklist.html; copy each device's folder to its "
-        "card as clearway.",
-        highlight=False,
-        soft_wrap=True,
+        "card as clearway."
     )
 
 
+def _workshop(time_zone: str) -> Workshop:
+    """Return how the gateway's own component writes and checks settings of these devices."""
+    from clearway_edge.settings.sample_settings import sample_settings
+    from clearway_edge.settings.settings import read_settings
+    from clearway_edge.sources.kinds import KINDS
+    from clearway_fleet.provisioning import Workshop
+
+    def compose(device: Device, kinds: Sequence[str]) -> str:
+        plan = device.plan
+        return sample_settings(
+            name=device.gateway,
+            site=plan.site,
+            time_zone=time_zone,
+            sources=kinds,
+            position_deg=(plan.lon_deg, plan.lat_deg),
+        )
+
+    return Workshop(kinds=frozenset(KINDS), compose=compose, check=read_settings)
+
+
 def list_sites(
-    data_dir: DataDirOption = DEFAULT_DATA_DIR, lake: LakeOption = None, as_json: JsonOption = False
+    *,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List every site with its device and state, and who decided it."""
     from clearway_core.lake import open_lake
@@ -119,28 +185,22 @@ def list_sites(
         say_json([asdict(site) for site in found])
         return
     if not found:
-        console.print("No sites yet: clearway gateway provision SITES.CSV --out FOLDER")
+        say(_NO_SITES)
     for site in found:
-        console.print(
-            f"[bold]{site.site}[/] {site.site_name}: {site.state} with "
-            f"{site.gateway or 'no device'} since {site.valid_from_at:%Y-%m-%d %H:%M} UTC "
-            f"({site.decided_by}: {site.reason})",
-            highlight=False,
-            soft_wrap=True,
+        say(
+            (site.site, "bold"),
+            f" {site.site_name}: {site.state} with {site.gateway or 'no device'} since "
+            f"{site.valid_from_at:%Y-%m-%d %H:%M} UTC ({site.decided_by}: {site.reason})",
         )
 
 
 def set_site(
-    site: Annotated[str, typer.Argument(help="Short name of the site.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, in a few words.")],
+    site: SiteArgument,
+    *,
+    reason: ReasonOption,
     by: ByOption,
-    state: Annotated[
-        str | None,
-        typer.Option("--state", help="planned, active, maintenance or decommissioned."),
-    ] = None,
-    gateway: Annotated[
-        str | None, typer.Option("--gateway", help="The device that serves it from now on.")
-    ] = None,
+    state: StateOption = None,
+    gateway: GatewayOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -160,17 +220,15 @@ def set_site(
     if as_json:
         say_json(asdict(done))
         return
-    console.print(
+    say(
         f"{done.site} ({done.site_name}) is {done.state} with {done.gateway or 'no device'} from "
-        "now on.",
-        highlight=False,
+        "now on."
     )
 
 
 def fleet(
-    site: Annotated[
-        str | None, typer.Option("--site", help="Only this site, with everything known of it.")
-    ] = None,
+    *,
+    site: SiteOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -179,7 +237,7 @@ def fleet(
 
     From the lake: what ingest has not read yet is not known here.
     """
-    from clearway_cli.texts.fleet import fleet_table, repair_lines, site_rows
+    from clearway_cli.texts.fleet import repair_lines, say_fleet, site_rows
     from clearway_core.lake import open_lake
     from clearway_fleet import jobs
 
@@ -192,24 +250,21 @@ def fleet(
         say_json(_as_json(seen, site))
     elif site is not None:
         say_table(f"{site}: {statuses[0].site_name}", site_rows(statuses[0], seen.at))
-        console.print("\n".join(repair_lines(statuses, (), seen.at)), highlight=False)
+        say("\n".join(repair_lines(statuses, (), seen.at)))
     else:
-        console.print(fleet_table(statuses, seen.at))
-        lines = repair_lines(statuses, seen.elsewhere, seen.at)
-        console.print("\n".join(lines), highlight=False, markup=False)
+        say_fleet(statuses, seen.at)
+        say("\n".join(repair_lines(statuses, seen.elsewhere, seen.at)))
         if not seen.statuses:
-            console.print("No sites yet: clearway gateway provision SITES.CSV --out FOLDER")
+            say(_NO_SITES)
         if seen.unknown:
-            console.print(f"Heard, but at no site: {', '.join(seen.unknown)}", highlight=False)
+            say(f"Heard, but at no site: {', '.join(seen.unknown)}")
     if any(status.repairs for status in statuses) or (site is None and seen.elsewhere):
         raise typer.Exit(1)
 
 
 def watch(
-    settings: Annotated[
-        Path | None,
-        typer.Option("--settings", help="Who is told; left out, alerts.toml in the data folder."),
-    ] = None,
+    *,
+    settings: AlertsOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,8 @@ from clearway_cli.options import (
     JsonOption,
     LakeOption,
     LogOption,
+    MonthOption,
+    instant,
 )
 from clearway_cli.output import say_json
 
@@ -24,6 +26,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clearway_core.stream.log import Log
+
+
+GatewayArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the device.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the monthly statement.")
+]
+ByOption = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Name of the person who decides it.")
+]
+BootOption = Annotated[
+    int | None,
+    typer.Option("--boot", metavar="N", help="Only readings of this start of its agent."),
+]
+HourOption = Annotated[
+    str | None,
+    typer.Option("--hour", metavar="HOUR", help="Only this hour, UTC, such as 2026-01-15T07."),
+]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="INSTANT",
+        parser=instant,
+        help="As the books stood at this instant; left out, now.",
+    ),
+]
 
 
 def register(group: typer.Typer) -> None:
@@ -67,16 +95,12 @@ def books(
 
 
 def write_off(
-    gateway: Annotated[str, typer.Argument(help="Name of the device.")],
+    gateway: GatewayArgument,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the monthly statement.")],
-    by: Annotated[str, typer.Option("--by", help="Name of the person who decides it.")],
-    boot: Annotated[
-        int | None, typer.Option("--boot", help="Only readings of this start of its agent.")
-    ] = None,
-    hour: Annotated[
-        str | None, typer.Option("--hour", help="Only this hour, UTC, such as 2026-01-15T07.")
-    ] = None,
+    reason: ReasonOption,
+    by: ByOption,
+    boot: BootOption = None,
+    hour: HourOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     lake: LakeOption = None,
@@ -118,11 +142,8 @@ def write_off(
 
 def statement(
     *,
-    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Such as 2026-01.")],
-    as_of: Annotated[
-        str | None,
-        typer.Option("--as-of", help="As the books stood at this instant; left out, now."),
-    ] = None,
+    month: MonthOption,
+    as_of: AsOfOption = None,
     city: CityOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
@@ -134,7 +155,6 @@ def statement(
     that it names, it prints the same.
     """
     from clearway_cli.cities import find_city
-    from clearway_cli.dag_settings import instant
     from clearway_cli.texts.books import say_statement
     from clearway_core.lake import open_lake
     from clearway_ingest.books.month import statement as month_statement
@@ -144,7 +164,7 @@ def statement(
         open_lake(data_dir, lake),
         month,
         time_zone=UTC if found is None else found.time_zone,
-        as_of=instant(as_of),
+        as_of=as_of,
     )
     if as_json:
         say_json({**asdict(made), "total": made.total()})
@@ -163,10 +183,8 @@ def _log(address: str | None, data_dir: Path) -> Iterator[Log | None]:
     except SourceUnavailable:
         yield None
         return
-    try:
+    with closing(source):
         yield source
-    finally:
-        source.close()
 
 
 def _hour(text: str) -> datetime:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption
+from clearway_cli.output import bar, say_json, say_table
 from clearway_core.data_dir import DataDir
 
 if TYPE_CHECKING:
     from clearway_core.lake import Lake
     from clearway_quality.jobs import QualityResult
 
+TableArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TABLE", help="Table to check; left out, every published table that there is."
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Check tables before they are published.")
-    group.command("check")(check)
-    group.command("docs")(docs)
+    for command in (check, docs):
+        group.command()(command)
     app.add_typer(group, name="quality")
 
 
 def check(
-    table: Annotated[
-        str | None,
-        typer.Argument(help="Table to check; left out, every published table that there is."),
-    ] = None,
+    table: TableArgument = None,
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,
@@ -36,9 +43,6 @@ def check(
 
     Exit code 1 says that a table failed: the last version that passed stays published.
     """
-    from dataclasses import asdict
-
-    from clearway_cli.output import bar, say_json
     from clearway_core.lake import open_lake
     from clearway_quality import jobs
 
@@ -60,12 +64,12 @@ def check(
 
 
 def docs(
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the quality report again and say where it is."""
-    from clearway_cli.output import say_json, say_table
     from clearway_core.lake import open_lake
     from clearway_quality.docs import write_report
 
@@ -88,10 +92,6 @@ def _written_tables(lake: Lake) -> list[str]:
 
 
 def _say(result: QualityResult) -> None:
-    from rich.markup import escape
-
-    from clearway_cli.output import say_table
-
     rows: dict[str, object] = {
         "result": "passed" if result.passed else "FAILED: this version is not published",
         "version": result.table_version,
@@ -101,8 +101,8 @@ def _say(result: QualityResult) -> None:
     for item in (*result.failures, *result.warnings):
         label = "blocks" if item.severity == "blocks" else "note"
         text = item.sentence if item.cause is None else f"{item.sentence} {item.cause}"
-        rows[f"{label}: {item.check}"] = escape(f"{text} ({item.n_unexpected:,} rows)")
+        rows[f"{label}: {item.check}"] = f"{text} ({item.n_unexpected:,} rows)"
         for number, example in enumerate(item.examples):
-            rows[f"  {item.check} {number + 1}"] = escape(example)
+            rows[f"  {item.check} {number + 1}"] = example
     rows["report"] = result.report.resolve()
     say_table(f"Quality of {result.table_name}", rows)

@@ -9,9 +9,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LogOption
+from clearway_cli.output import bar, say, say_error, say_json, say_table
 
 if TYPE_CHECKING:
     from clearway_edge.jobs import GatewayAccount
+
+
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Recorded files.", show_default=False)
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="PROFILE",
+        help="Source profile: a TOML file or a shipped name, such as sumo.",
+    ),
+]
+SpeedOption = Annotated[
+    str,
+    typer.Option(
+        "--speed", metavar="max|N", help="As fast as possible, or N times as it happened."
+    ),
+]
+GatewayOption = Annotated[
+    str,
+    typer.Option("--gateway", metavar="NAME", help="Name under which the records travel."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,22 +44,11 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Recorded files.", show_default=False)],
-    profile: Annotated[
-        str,
-        typer.Option(
-            "--profile", help="Source profile: a TOML file or a shipped name, such as sumo."
-        ),
-    ],
-    speed: Annotated[
-        str,
-        typer.Option(
-            "--speed", metavar="max|N", help="As fast as possible, or N times as it happened."
-        ),
-    ] = "max",
-    gateway: Annotated[
-        str, typer.Option("--gateway", help="Name under which the records travel.")
-    ] = "replay",
+    files: FilesArgument,
+    *,
+    profile: ProfileOption,
+    speed: SpeedOption = "max",
+    gateway: GatewayOption = "replay",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     log: LogOption = None,
     as_json: JsonOption = False,
@@ -45,7 +58,6 @@ def replay(
     Says how many records were read, delivered, spooled (they wait in the outbox) and dropped, by
     reason. Replaying the same file again adds nothing to the lake.
     """
-    from clearway_cli.output import bar, say_error, say_json
     from clearway_edge import jobs
 
     with bar("Replaying", quiet=as_json) as progress:
@@ -62,20 +74,23 @@ def replay(
         say_json({**asdict(account), "complete": account.complete})
     else:
         _say(account)
+    _complain(account, gateway)
     if not account.complete:
-        for file, reason in account.unfinished.items():
-            say_error(f"{file}: {reason or 'was not read to its end'}")
-        if account.spooled:
-            say_error(
-                f"{account.spooled:,} records wait in the outbox of gateway {gateway!r}, because "
-                "the log did not take them: bring the log back and replay again, nothing doubles"
-            )
         raise typer.Exit(1)
 
 
-def _say(account: GatewayAccount) -> None:
-    from clearway_cli.output import console, say_table
+def _complain(account: GatewayAccount, gateway: str) -> None:
+    """Say which files were not read to their end, and what waits."""
+    for file, reason in account.unfinished.items():
+        say_error(f"{file}: {reason or 'was not read to its end'}")
+    if account.spooled:
+        say_error(
+            f"{account.spooled:,} records wait in the outbox of gateway {gateway!r}, because "
+            "the log did not take them: bring the log back and replay again, nothing doubles"
+        )
 
+
+def _say(account: GatewayAccount) -> None:
     rows: dict[str, object] = {
         "read": account.read,
         "delivered": account.delivered,
@@ -87,6 +102,6 @@ def _say(account: GatewayAccount) -> None:
     rows.update({f"  flagged: {flag}": n for flag, n in account.flagged.items()})
     say_table("Records", rows)
     if account.faults:
-        console.print("First records that could not be used:", style="dim")
+        say(("First records that could not be used:", "dim"))
         for fault in account.faults:
-            console.print(f"  {fault}", style="dim", markup=False, highlight=False)
+            say((f"  {fault}", "dim"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,8 +13,9 @@ from clearway_cli.options import (
     DataDirOption,
     JsonOption,
     LakeOption,
+    MonthOption,
 )
-from clearway_cli.output import bar, say_json, say_table
+from clearway_cli.output import bar, say_aside, say_json, say_table
 
 
 class Language(StrEnum):
@@ -25,26 +25,25 @@ class Language(StrEnum):
     ZH = "zh"
 
 
+LanguageOption = Annotated[Language, typer.Option("--lang", metavar="en|zh", help="Language.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Make the reports that an agency hands in.")
-    group.callback()(_group)
+    group.callback()(lambda: None)  # or else Typer makes the only command of a group the group
     group.command("congestion")(congestion)
     app.add_typer(group, name="report")
 
 
-def _group() -> None:
-    """Make the reports that an agency hands in."""
-
-
 def congestion(
     *,
-    month: Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Such as 2008-05.")],
-    lang: Annotated[Language, typer.Option("--lang", help="Language.")] = Language.EN,
+    month: MonthOption,
+    lang: LanguageOption = Language.EN,
     city: CityOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    json_output: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the monthly congestion report: pages for A4, a workbook and maps.
 
@@ -57,21 +56,22 @@ def congestion(
     from clearway_serving.report.jobs import report_congestion
 
     folders = DataDir(data_dir)
-    with bar(f"Report {month}", quiet=json_output) as progress:
+    opened, pack = open_lake(data_dir, lake), find_city(city, data_dir)
+    with bar(f"Report {month}", quiet=as_json) as progress:
         account = report_congestion(
-            open_lake(data_dir, lake),
+            opened,
             month,
             reports_dir=folders.reports,
             quality_dir=folders.quality,
-            city=find_city(city, data_dir),
+            city=pack,
             language=lang.value,
             progress=progress,
         )
     for each in account.altered:
-        sys.stderr.write(
-            f"warning: {each} since it was frozen; restore it from a copy before you rely on it\n"
+        say_aside(
+            "warning", f"{each} since it was frozen; restore it from a copy before you rely on it"
         )
-    if json_output:
+    if as_json:
         say_json(account.as_dict())
         return
     state = "made" if account.new else "is up to date"

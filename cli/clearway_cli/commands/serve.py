@@ -7,8 +7,58 @@ from typing import Annotated
 
 import typer
 
-from clearway_cli.options import DEFAULT_DATA_DIR, CityOption, DataDirOption, LakeOption
-from clearway_cli.output import console
+from clearway_cli.options import (
+    DEFAULT_DATA_DIR,
+    CityOption,
+    DataDirOption,
+    LakeOption,
+    PortOption,
+)
+from clearway_cli.output import say
+
+InternalOption = Annotated[
+    bool,
+    typer.Option(
+        "--internal",
+        metavar="",
+        help="Also show values that passed no gate, to this machine only. They must not "
+        "leave the house.",
+    ),
+]
+LiveOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--live/--settled",
+        metavar="",
+        help="Whether to show days that are not settled for release yet, which takes until 24 "
+        "hours after their end. Left out, yes on this machine alone. For the agency's own "
+        "screens: who keeps copies could subtract them.",
+    ),
+]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="ADDRESS",
+        help="Address to listen on. Another than 127.0.0.1 only inside a container, behind "
+        "the agency's own proxy: this server has no accounts.",
+    ),
+]
+HostNameOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-name", metavar="NAME", help="Further name that browsers may use; repeatable."
+    ),
+]
+ApprovalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--approval-url",
+        metavar="ADDRESS",
+        envvar="CLEARWAY_APPROVAL_URL",
+        help="Address of Airflow, for the link on the proposal page.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,44 +71,12 @@ def serve(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
     city: CityOption = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: any.")] = 8501,
-    internal: Annotated[
-        bool,
-        typer.Option(
-            "--internal",
-            help="Also show values that passed no gate, to this machine only. They must not "
-            "leave the house.",
-        ),
-    ] = False,
-    live: Annotated[
-        bool | None,
-        typer.Option(
-            "--live/--settled",
-            help="Whether to show days that are not settled for release yet, which takes until 24 "
-            "hours after their end. Left out, yes on this machine alone. For the agency's own "
-            "screens: who keeps copies could subtract them.",
-        ),
-    ] = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host",
-            help="Address to listen on. Another than 127.0.0.1 only inside a container, behind "
-            "the agency's own proxy: this server has no accounts.",
-        ),
-    ] = "127.0.0.1",
-    host_name: Annotated[
-        list[str] | None,
-        typer.Option("--host-name", help="Further name that browsers may use; repeatable."),
-    ] = None,
-    approval_url: Annotated[
-        str | None,
-        typer.Option(
-            "--approval-url",
-            envvar="CLEARWAY_APPROVAL_URL",
-            help="Address of Airflow, for the link on the proposal page.",
-        ),
-    ] = None,
+    port: PortOption = 8501,
+    internal: InternalOption = False,
+    live: LiveOption = None,
+    host: HostOption = "127.0.0.1",
+    host_name: HostNameOption = None,
+    approval_url: ApprovalOption = None,
 ) -> None:
     """Serve the congestion map and the charge proposals, read only, until Ctrl-C.
 
@@ -71,11 +89,11 @@ def serve(
     from clearway_serving.jobs import serve as serve_pages
 
     def ready(address: str) -> None:
-        console.print(f"Clearway is at [bold]{address}[/]  (Ctrl-C ends)")
+        say("Clearway is at ", (address, "bold"), "  (Ctrl-C ends)")
         if internal:
-            console.print(
-                "[bold red]Internal:[/] values that passed no gate are shown; "
-                "they must not leave the house."
+            say(
+                ("Internal:", "bold red"),
+                " values that passed no gate are shown; they must not leave the house.",
             )
 
     end_on_signals()  # which is how a server is meant to end, so it is no error
@@ -90,4 +108,4 @@ def serve(
             ),
             ready=ready,
         )
-    console.print("Stopped; nothing was changed.")
+    say("Stopped; nothing was changed.")

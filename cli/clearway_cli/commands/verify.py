@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from clearway_cli.options import (
     DEFAULT_DATA_DIR,
@@ -14,11 +15,21 @@ from clearway_cli.options import (
     JsonOption,
     LakeOption,
 )
+from clearway_cli.output import say, say_json, say_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clearway_transforms.jobs.verification import Verification
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV of test drives: corridor, direction, started_at, travel_time_min.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,14 +40,8 @@ def register(app: typer.Typer) -> None:
 
 
 def corridors(
+    file: FileArgument,
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV of test drives: corridor, direction, started_at, travel_time_min.",
-            show_default=False,
-        ),
-    ],
     city: CityOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
@@ -47,7 +52,6 @@ def corridors(
     Writes nothing. Ends with 0 once compared, whatever the verdict.
     """
     from clearway_cli.cities import find_city
-    from clearway_cli.output import say_json
     from clearway_core.lake import open_lake
     from clearway_transforms.jobs.verification import verify_corridors
 
@@ -68,28 +72,25 @@ def corridors(
 
 
 def _say(found: Verification) -> None:
-    from rich.table import Table
-
-    from clearway_cli.output import console
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("corridor", "period"):
-        table.add_column(name)
-    for name in ("drives", "drives took", "Clearway says", "difference"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for row in found.rows.to_dicts():
-        table.add_row(
-            f"{row['corridor']}, {row['direction']}",
-            str(row["period"]).replace("_", " "),
-            f"{row['n_compared']} of {row['n_drives']}",
-            _minutes(row["drives_min"]),
-            _minutes(row["probes_min"]),
-            _difference(row),
-            _verdict(row),
-        )
-    console.print(table)
-    console.print(f"\n{_summary(found)}", highlight=False, markup=False, soft_wrap=True)
+    numbers = ("drives", "drives took", "Clearway says", "difference")
+    say_rows(
+        None,
+        ("corridor", "period", *numbers, "verdict"),
+        (
+            (
+                f"{row['corridor']}, {row['direction']}",
+                str(row["period"]).replace("_", " "),
+                f"{row['n_compared']} of {row['n_drives']}",
+                _minutes(row["drives_min"]),
+                _minutes(row["probes_min"]),
+                _difference(row),
+                _verdict(row),
+            )
+            for row in found.rows.to_dicts()
+        ),
+        numbers=numbers,
+    )
+    say(f"\n{_summary(found)}")
 
 
 def _minutes(value: float | None) -> str:
@@ -106,10 +107,10 @@ def _difference(row: Mapping[str, float | None]) -> str:
     return f"{100 * middle:+.0f} % ({100 * low:+.0f} to {100 * high:+.0f})"
 
 
-def _verdict(row: Mapping[str, object]) -> str:
+def _verdict(row: Mapping[str, object]) -> str | Text:
     verdict, reason = str(row["verdict"]), row["reason"]
     if verdict == "disagree":
-        return "[bold red]disagree[/]"
+        return Text(verdict, style="bold red")
     return f"{verdict}: {reason}" if reason else verdict
 
 

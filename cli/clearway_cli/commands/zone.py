@@ -7,30 +7,36 @@ from typing import Annotated
 
 import typer
 
-from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LakeOption
+from clearway_cli.options import (
+    DEFAULT_DATA_DIR,
+    BuiltResolutionOption,
+    DataDirOption,
+    JsonOption,
+    LakeOption,
+)
 from clearway_cli.output import say_json
+
+ZoneArgument = Annotated[
+    Path,
+    typer.Argument(metavar="ZONE", help="GeoJSON (feature, collection or geometry), or H3 cells."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Look at charge zones.")
-    # A second command will come; until then a callback keeps `show` a command of the group.
-    group.callback()(lambda: None)
+    group.callback()(lambda: None)  # or else Typer makes the only command of a group the group
     group.command()(show)
     app.add_typer(group, name="zone")
 
 
 def show(
-    zone: Annotated[Path, typer.Argument(help="GeoJSON or H3 cells.")],
+    zone: ZoneArgument,
+    *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     lake: LakeOption = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            "--resolution", min=7, max=10, help="H3 resolution; left out, what was built."
-        ),
-    ] = None,
-    json: JsonOption = False,
+    resolution: BuiltResolutionOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a zone's cells, its area, and how many of its cells were ever driven."""
     from clearway_cli.texts.charge import say_zone
@@ -38,7 +44,7 @@ def show(
     from clearway_models.jobs import show_zone
 
     shown = show_zone(open_lake(data_dir, lake), zone=zone, resolution=resolution)
-    if json:
+    if as_json:
         say_json(shown)
     else:
         say_zone(shown)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -247,11 +247,8 @@ def _close_books(data_dir: Path, choice: LogChoice) -> None:
     from clearway_core.stream.address import open_log
     from clearway_ingest.books.closing import close_books
 
-    log = open_log(choice.address, data_dir)
-    try:
+    with closing(open_log(choice.address, data_dir)) as log:
         close_books(open_lake(data_dir), log)
-    finally:
-        log.close()
 
 
 def _directly(data_dir: Path, choice: LogChoice, city: City, stage: Stage) -> tuple[str, ...]:
@@ -264,12 +261,8 @@ def _directly(data_dir: Path, choice: LogChoice, city: City, stage: Stage) -> tu
     from clearway_transforms.jobs import build_air, build_congestion
 
     lake = open_lake(data_dir)
-    log = open_log(choice.address, data_dir)
-    try:
-        with stage("Ingest") as progress:
-            ingest(lake, log, progress=progress)
-    finally:
-        log.close()
+    with closing(open_log(choice.address, data_dir)) as log, stage("Ingest") as progress:
+        ingest(lake, log, progress=progress)
     with stage("Congestion") as progress:
         build_congestion(lake, city=city, progress=progress)
     with stage("Air") as progress:

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, cast
 from zoneinfo import ZoneInfo
 
-from clearway_cli.output import console, say_table
+from clearway_cli.output import say, say_table
 
 if TYPE_CHECKING:
     from clearway_ingest.books.closing import BooksAccount
@@ -36,59 +36,57 @@ def say_books(account: BooksAccount) -> None:
         "books",
         {name.replace("_", " "): number for name, number in pages.items()},
     )
-    _say(equation(account.sums))
+    say(equation(account.sums))
     _say_unclean(account.sums)
     if not account.log_was_asked:
-        _say(
+        say(
             "The log could not be asked: what is not in the lake may still be on its way, and no "
             "difference can be told from it. Run it again when the log is back."
         )
     for row in account.differences[:SHOWN]:
-        console.print(
-            f"[bold red]difference[/]: {difference(row)}", highlight=False, soft_wrap=True
-        )
+        say(("difference", "bold red"), f": {difference(row)}")
     if len(account.differences) > SHOWN:
-        _say(f"… and {len(account.differences) - SHOWN:,} more: `--json` lists all")
+        say(f"… and {len(account.differences) - SHOWN:,} more: `--json` lists all")
     if account.differences:
-        _say("What to do: docs/runbooks/books-difference.md")
-    _say(THIRD_PARTIES)
+        say("What to do: docs/runbooks/books-difference.md")
+    say(THIRD_PARTIES)
 
 
 def say_write_off(done: WriteOff) -> None:
     """Print what was written off."""
-    _say(
+    say(
         f"Written off: {_many(done.n_records, 'reading')} in {_many(len(done.pages), 'hour')} "
         f"(decision {done.write_off_id})."
     )
     left = len(done.books.differences)
-    _say("No difference is left." if not left else f"Left: {_many(left, 'hour')} that differ.")
+    say("No difference is left." if not left else f"Left: {_many(left, 'hour')} that differ.")
 
 
 def say_statement(made: Statement) -> None:
     """Print the statement of a month."""
     zone = ZoneInfo(made.time_zone)
-    console.print(f"[bold]Gateway readings in {made.month}[/]", highlight=False, soft_wrap=True)
-    _say(
+    say((f"Gateway readings in {made.month}", "bold"))
+    say(
         f"Hours by the clock of {made.time_zone}; as the books stood at "
         f"{made.as_of.isoformat().replace('+00:00', 'Z')}."
     )
-    _say(f"All gateways: {equation(made.total())}")
+    say(f"All gateways: {equation(made.total())}")
     _say_unclean(made.total())
-    _say(WORDS)
+    say(WORDS)
     for line in made.lines:
         _say_line(line)
     _say_decisions(made.write_offs, zone)
-    _say("")
+    say("")
     waiting = sum(line.pages["open"] for line in made.lines)
     if waiting:
-        _say(f"Not closed yet: {_many(waiting, 'hour')}, of which readings wait or are on the way.")
+        say(f"Not closed yet: {_many(waiting, 'hour')}, of which readings wait or are on the way.")
     if made.differences:
-        _say("Readings that nobody can account for yet:")
+        say("Readings that nobody can account for yet:")
         for row in made.differences:
-            _say(f"  {difference(row, zone)}")
+            say(f"  {difference(row, zone)}")
     else:
-        _say("No difference is open.")
-    _say(THIRD_PARTIES)
+        say("No difference is open.")
+    say(THIRD_PARTIES)
 
 
 def equation(sums: Mapping[str, int]) -> str:
@@ -121,20 +119,18 @@ def difference(row: _Row, zone: tzinfo = ZoneInfo("UTC")) -> str:
 
 
 def _say_line(line: Line) -> None:
-    _say("")
-    console.print(
-        f"[bold]{line.gateway}[/]  {line.contract}, {_many(line.n_hours, 'hour')}", highlight=False
-    )
-    _say(f"  {equation(line.sums)}")
+    say("")
+    say((line.gateway, "bold"), f"  {line.contract}, {_many(line.n_hours, 'hour')}")
+    say(f"  {equation(line.sums)}")
     if line.dropped_by_reason:
         reasons = ", ".join(f"{name} {count:,}" for name, count in line.dropped_by_reason.items())
-        _say(f"  dropped by the gateway: {reasons}")
+        say(f"  dropped by the gateway: {reasons}")
     _say_unclean(line.sums, indent="  ")
 
 
 def _say_unclean(sums: Mapping[str, int], indent: str = "") -> None:
     if sums["n_unclean_stops"]:
-        _say(
+        say(
             f"{indent}stops without notice: {sums['n_unclean_stops']:,}; they cost at most "
             f"{sums['n_unclean_at_most']:,} serial readings, which are not part of what was read"
         )
@@ -143,8 +139,8 @@ def _say_unclean(sums: Mapping[str, int], indent: str = "") -> None:
 def _say_decisions(decisions: Sequence[_Row], zone: tzinfo) -> None:
     if not decisions:
         return
-    _say("")
-    _say("Written off:")
+    say("")
+    say("Written off:")
     for row in decisions:
         decided, first, last = (
             cast("datetime", row[name]).astimezone(zone)
@@ -153,7 +149,7 @@ def _say_decisions(decisions: Sequence[_Row], zone: tzinfo) -> None:
         hours = f"{first:%Y-%m-%d %H:%M}"
         if last != first:
             hours += f" to {last:%Y-%m-%d %H:%M}"
-        _say(
+        say(
             f"  {row['gateway']}, {row['about_contract']}, {hours}: "
             f"{_many(cast('int', row['n_records']), 'reading')}, "
             f"by {row['decided_by']} on {decided:%Y-%m-%d}: {row['reason']}"
@@ -162,7 +158,3 @@ def _say_decisions(decisions: Sequence[_Row], zone: tzinfo) -> None:
 
 def _many(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from rich.table import Table
+from rich.text import Text
 
-from clearway_cli.output import console, say_table
+from clearway_cli.output import say, say_rows, say_table
 
 _Row = Mapping[str, object]
 
@@ -18,9 +18,9 @@ def say_proposal(proposal: Mapping[str, object]) -> None:
     city = _map(proposal["city"])
     held = proposal["verdict"] == "hold"
     colour = "yellow" if held else "green"
-    console.print(f"[bold {colour}]{proposal['verdict_text']}[/]  {zone['name']}")
+    say((str(proposal["verdict_text"]), f"bold {colour}"), f"  {zone['name']}")
     if city.get("synthetic"):
-        console.print("[yellow]The city is synthetic: nothing here is about a real place.[/]")
+        say(("The city is synthetic: nothing here is about a real place.", "yellow"))
     say_table(
         "",
         {
@@ -41,38 +41,40 @@ def say_explanation(proposal: Mapping[str, object], decisions: Sequence[_Row]) -
     _say_rationale(proposal)
     _say_evidence(proposal)
     doubtful = [row for row in _rows(proposal["parameters"]) if row["status"] == "unverified"]
-    table = _table("Parameters that nobody has confirmed yet", "parameter", "value", "source")
-    for row in doubtful:
-        table.add_row(
-            str(row["name"]), f"{row.get('value', '')} {row.get('unit', '')}", str(row["source"])
-        )
-    console.print(table)
-    console.print("\n[bold]Limits[/]")
+    say_rows(
+        "Parameters that nobody has confirmed yet",
+        ("parameter", "value", "source"),
+        (
+            (str(row["name"]), f"{row.get('value', '')} {row.get('unit', '')}", str(row["source"]))
+            for row in doubtful
+        ),
+    )
+    say(("\nLimits", "bold"))
     for text in cast("Sequence[str]", proposal["limits"]):
-        console.print(f"- {text}")
+        say(f"- {text}")
     manifest = _map(proposal["manifest"])
     say_table(
         "Made from", {**_map(manifest["table_versions"]), **_map(manifest["parameter_files"])}
     )
     for decision in decisions:
         note = f": {decision['note']}" if decision["note"] else ""
-        console.print(
-            f"{decision['decided_at']}  {decision['decision']} by {decision['decided_by']}{note}"
-        )
+        say(f"{decision['decided_at']}  {decision['decision']} by {decision['decided_by']}{note}")
 
 
 def say_list(rows: Sequence[_Row]) -> None:
     """Print id, zone, verdict and state of proposals."""
-    table = _table("Charge proposals", "proposal", "zone", "verdict", "state", "made")
-    for row in rows:
-        table.add_row(
-            str(row["proposal_id"]),
-            str(row["zone_name"]),
-            str(row["verdict"]),
-            str(row["state"]),
-            f"{row['created_at']:%Y-%m-%d %H:%M}",
-        )
-    console.print(table)
+    if not rows:
+        say("There is no proposal yet: clearway charge propose --zone ZONE.geojson")
+        return
+    names = ("proposal_id", "zone_name", "verdict", "state")
+    say_rows(
+        "Charge proposals",
+        ("proposal", "zone", "verdict", "state", "made"),
+        (
+            (*(str(row[name]) for name in names), f"{row['created_at']:%Y-%m-%d %H:%M}")
+            for row in rows
+        ),
+    )
 
 
 def say_zone(zone: _Row) -> None:
@@ -90,12 +92,15 @@ def _say_prices(proposal: Mapping[str, object], *, title: str) -> None:
     headings = [
         f"{p['label']}\n{p['start_hour_local']:02d}-{p['end_hour_local']:02d} h" for p in periods
     ]
-    table = _table(f"{title}, {proposal['currency']} per km", "", *headings)
-    for name, label in labels.items():
-        cells = [_price(prices.get((p["period"], name)), digits) for p in periods]
-        table.add_row(str(label), *cells)
-    console.print(table)
-    console.print("[dim]* kept down by the cap, the step or the ratio between classes[/]")
+    say_rows(
+        f"{title}, {proposal['currency']} per km",
+        ("", *headings),
+        (
+            (str(label), *(_price(prices.get((p["period"], name)), digits) for p in periods))
+            for name, label in labels.items()
+        ),
+    )
+    say(("* kept down by the cap, the step or the ratio between classes", "dim"))
 
 
 def _price(row: _Row | None, digits: int) -> str:
@@ -110,19 +115,25 @@ def _price(row: _Row | None, digits: int) -> str:
 def _say_predicted(predicted: _Row) -> None:
     rows = _rows(predicted["by_period"])
     if not rows:
-        console.print(f"Predicted effects: {predicted.get('by_period_missing', 'none')}")
+        say(f"Predicted effects: {predicted.get('by_period_missing', 'none')}")
         return
-    table = _table(
-        "Predicted effects, median and 90 % interval", "", "traffic", "NOx", "speed", "vehicles"
+    overall = {**_map(predicted["overall"]), "period": "all charged hours", "n_vehicles": ""}
+    effects = [f"{name}_change_pct" for name in ("traffic", "nox", "speed")]
+    say_rows(
+        "Predicted effects, median and 90 % interval",
+        ("", "traffic", "NOx", "speed", "vehicles"),
+        (
+            (
+                str(row["period"]),
+                *(_interval(row[name]) for name in effects),
+                str(row["n_vehicles"]),
+            )
+            for row in (*rows, overall)
+        ),
     )
-    overall = _map(predicted["overall"])
-    for row in (*rows, {**overall, "period": "all charged hours", "n_vehicles": ""}):
-        changes = [_interval(row[f"{name}_change_pct"]) for name in ("traffic", "nox", "speed")]
-        table.add_row(str(row["period"]), *changes, str(row["n_vehicles"]))
-    console.print(table)
     totals = _map(predicted["totals_per_week"])
     if not totals:
-        console.print(f"Totals and revenue: {predicted['totals_missing']}")
+        say(f"Totals and revenue: {predicted['totals_missing']}")
         return
     names = ("vehicle_km_change", "nox_change", "revenue")
     say_table("Per week", {name: _interval(totals[name]) for name in names})
@@ -137,31 +148,31 @@ def _interval(value: object) -> str:
 def _say_missing(rows: Sequence[_Row]) -> None:
     if not rows:
         return
-    table = _table("What is missing", "", "found", "needed", "so", "remedy")
-    for row in rows:
-        holds = row["effect"] == "hold"
-        what = f"[yellow]{row['what']}[/] (holds)" if holds else str(row["what"])
-        table.add_row(what, *(str(row[n]) for n in ("found", "required", "consequence", "remedy")))
-    console.print(table)
+    names = ("found", "required", "consequence", "remedy")
+    say_rows(
+        "What is missing",
+        ("", "found", "needed", "so", "remedy"),
+        ((_what_is_missing(row), *(str(row[name]) for name in names)) for row in rows),
+    )
+
+
+def _what_is_missing(row: _Row) -> str | Text:
+    what = str(row["what"])
+    return Text.assemble((what, "yellow"), " (holds)") if row["effect"] == "hold" else what
 
 
 def _say_rationale(proposal: Mapping[str, object]) -> None:
-    table = _table(
-        "What one kilometre costs others under these prices, minor units",
-        "period",
-        "class",
-        "congestion",
-        "environment",
-        "price",
-    )
+    names = ("period", "charge_class", "congestion", "environment", "price_minor_per_km")
+    rows = []
     for row in _rows(proposal["prices"]):
-        reasons = _map(row["rationale"])
-        if reasons:
-            parts = [_reason(_map(reasons[part])) for part in ("congestion", "environment")]
-            table.add_row(
-                str(row["period"]), str(row["charge_class"]), *parts, str(row["price_minor_per_km"])
-            )
-    console.print(table)
+        if reasons := _map(row["rationale"]):
+            told = {part: _reason(_map(reasons[part])) for part in ("congestion", "environment")}
+            rows.append([str({**row, **told}[name]) for name in names])
+    say_rows(
+        "What one kilometre costs others under these prices, minor units",
+        ("period", "class", "congestion", "environment", "price"),
+        rows,
+    )
 
 
 def _reason(part: _Row) -> str:
@@ -179,22 +190,16 @@ def _say_evidence(proposal: Mapping[str, object]) -> None:
         "free_flow_kmh",
         "delay_counted_from_kmh",
     )
-    table = _table("Evidence", "period", "speed km/h", *names)
+    rows = []
     for row in _rows(_map(proposal["evidence"])["by_period"]):
         if row["withheld"]:
-            table.add_row(str(row["period"]), f"withheld: {row['withheld']}", *("" for _ in names))
-            continue
-        speed = _map(row["space_mean_kmh"])
-        text = f"{speed['value']} ({speed['low']} to {speed['high']})" if speed else "-"
-        table.add_row(str(row["period"]), text, *(str(row[name]) for name in names))
-    console.print(table)
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
+            told = [f"withheld: {row['withheld']}", *("" for _ in names)]
+        else:
+            speed = _map(row["space_mean_kmh"])
+            text = f"{speed['value']} ({speed['low']} to {speed['high']})" if speed else "-"
+            told = [text, *(str(row[name]) for name in names)]
+        rows.append([str(row["period"]), *told])
+    say_rows("Evidence", ("period", "speed km/h", *names), rows)
 
 
 def _number(value: object) -> str:

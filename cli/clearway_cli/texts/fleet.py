@@ -5,35 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rich.table import Table
 from rich.text import Text
 
+from clearway_cli.output import say_rows
 from clearway_fleet.finding import bytes_words, duration_words
 from clearway_fleet.looking import Repair, SiteStatus
 
 _STYLES = {1: "bold red", 2: "yellow", 3: "cyan"}
 
 
-def fleet_table(statuses: Sequence[SiteStatus], now: datetime) -> Table:
-    """Return a line for each site, most urgent first."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("site", "device", "state", "last seen", "waiting", "clock", "sensors", "to do"):
-        table.add_column(column, overflow="fold")
-    for status in statuses:
-        table.add_row(
-            status.site,
-            status.gateway or "none",
-            status.state,
-            _ago(status.last_seen_at, now),
-            _waiting(status),
-            "" if status.skew_s is None else f"{status.skew_s:+.1f} s",
-            _sensors(status),
-            Text(
-                ", ".join(repair.title for repair in status.repairs),
-                style=_STYLES.get(status.urgency, ""),
-            ),
-        )
-    return table
+def say_fleet(statuses: Sequence[SiteStatus], now: datetime) -> None:
+    """Print a line for each site, most urgent first."""
+    say_rows(
+        None,
+        ("site", "device", "state", "last seen", "waiting", "clock", "sensors", "to do"),
+        (
+            (
+                status.site,
+                status.gateway or "none",
+                status.state,
+                _ago(status.last_seen_at, now),
+                _waiting(status),
+                "" if status.skew_s is None else f"{status.skew_s:+.1f} s",
+                _sensors(status),
+                Text(
+                    ", ".join(repair.title for repair in status.repairs),
+                    style=_STYLES.get(status.urgency, ""),
+                ),
+            )
+            for status in statuses
+        ),
+    )
 
 
 def site_rows(status: SiteStatus, now: datetime) -> Mapping[str, object]:
