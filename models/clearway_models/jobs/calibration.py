@@ -138,24 +138,19 @@ def train_calibration(
     chosen = next(c for c in calibration.candidates if c.name == calibration.chosen)
     meets = meets_targets(chosen.daily, targets)
     n_days = len(np.unique(data.day))
-    ready = meets and n_days >= limits["min_days"].value
-    scores = {"raw": calibration.raw_daily} | {c.name: c.daily for c in calibration.candidates}
     record = _record(
         calibration,
         calibration_id=calibration_id,
         sensor_model=sensor_model,
-        status="trained" if ready else "candidate",
+        status="trained" if meets and n_days >= limits["min_days"].value else "candidate",
     )
-    card = (
-        record
-        | _card(calibration, data, frame, limits=limits)
-        | {
-            "collocation_sha256": digest,
-            "n_hours_left_out": left_out,
-            "targets": {name: parameter.record() for name, parameter in targets.items()},
-            "meets_targets": meets,
-        }
-    )
+    made_from = {
+        "collocation_sha256": digest,
+        "n_hours_left_out": left_out,
+        "targets": {name: parameter.record() for name, parameter in targets.items()},
+        "meets_targets": meets,
+    }
+    card = record | _card(calibration, data, frame, limits=limits) | made_from
     folder = DataDir(data_dir).models / CALIBRATION_FOLDER
     files = _write(folder, calibration, record, card)
     progress(3, 3, "done")
@@ -167,7 +162,10 @@ def train_calibration(
         n_days=n_days,
         n_sensors=len(np.unique(data.sensor)),
         n_sites=len(np.unique(data.site)),
-        scores={name: asdict(value) for name, value in scores.items()},
+        scores={
+            "raw": asdict(calibration.raw_daily),
+            **{c.name: asdict(c.daily) for c in calibration.candidates},
+        },
         meets_targets=meets,
         status=str(record["status"]),
         files=files,

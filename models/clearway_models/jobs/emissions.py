@@ -118,7 +118,7 @@ def build_emissions(
     version = passed_version(lake, "congestion")
     days = _days(lake, grid, version)
     table = lake.table("cell_emissions")
-    totals = dict.fromkeys(("n_windows", "n_rows", "n_clamped", "n_without_speed"), 0)
+    n_windows = n_rows = n_clamped = n_without_speed = 0
     for done, day in enumerate(days):
         progress(done, len(days), f"emissions of {day}")
         windows, without = _windows(lake, grid, day, version=version)
@@ -132,19 +132,22 @@ def build_emissions(
                 "window_date": [day],
             },
         )
-        totals["n_windows"] += windows.height
-        totals["n_rows"] += rows.height
-        totals["n_clamped"] += _count_clamped(windows, model)
-        totals["n_without_speed"] += without
+        n_windows += windows.height
+        n_rows += rows.height
+        n_clamped += _count_clamped(windows, model)
+        n_without_speed += without
     progress(len(days), len(days), "done")
     return EmissionAccount(
         resolution=grid.resolution,
         window_minutes=grid.window_minutes,
         n_days=len(days),
+        n_windows=n_windows,
+        n_rows=n_rows,
+        n_clamped=n_clamped,
+        n_without_speed=n_without_speed,
         fleet_surveyed=model.fleet.surveyed,
         has_counts=model.expansion is not None,
         factor_set_id=model.factor_set.identifier,
-        **totals,
     )
 
 

@@ -113,13 +113,7 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         If no horizon is a multiple of the window.
     """
     parameters = parameters or forecast_parameters()
-    grid = tables.Grid(resolution, window_minutes)
-    horizons = [
-        minutes // window_minutes for minutes in HORIZONS_MINUTES if not minutes % window_minutes
-    ]
-    if not horizons:
-        message = f"forecasts reach one hour: a window is 15m or 1h long, got {window_minutes} min"
-        raise UsageError(message)
+    grid, horizons = tables.Grid(resolution, window_minutes), _horizons(window_minutes)
     progress(0, 3, "reading the history")
     rows = _history(lake, grid, parameters, now=(clock or SystemClock()).now())
     panel = cell_panel(
@@ -131,8 +125,10 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
     folder = DataDir(data_dir).models / FORECAST_FOLDER
     issued_at = panel.at(panel.n_windows)
     kept = newest_forecaster(folder, grid, until=issued_at)
-    stale = kept is None or issued_at - kept.made_at >= timedelta(days=parameters.retrain_days)
-    if kept is None or stale:
+    if kept is not None and issued_at - kept.made_at >= timedelta(days=parameters.retrain_days):
+        kept = None
+    trained_now = kept is None
+    if kept is None:
         progress(1, 3, "testing and training")
         kept = make_forecaster(
             panel, folder=folder, grid=grid, horizons=horizons, parameters=parameters
@@ -148,7 +144,7 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         resolution=resolution,
         window_minutes=window_minutes,
         model_id=kept.model_id,
-        trained_now=stale,
+        trained_now=trained_now,
         n_days=rows["window_start"].dt.date().n_unique(),
         issued_at=issued_at,
         n_cells=written["h3_cell"].n_unique(),
@@ -159,6 +155,23 @@ def build_forecast(  # noqa: PLR0913 -- the options of the command
         drift=issued.drift,
         card=str(kept.card),
     )
+
+
+def _horizons(window_minutes: int) -> list[int]:
+    """Return the horizons in windows; one that is no multiple of the window is left out.
+
+    Raises
+    ------
+    UsageError
+        If none is left.
+    """
+    horizons = [
+        minutes // window_minutes for minutes in HORIZONS_MINUTES if not minutes % window_minutes
+    ]
+    if not horizons:
+        message = f"forecasts reach one hour: a window is 15m or 1h long, got {window_minutes} min"
+        raise UsageError(message)
+    return horizons
 
 
 def _history(
