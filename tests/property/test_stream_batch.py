@@ -279,6 +279,13 @@ def test_decompression_bomb_is_refused_without_unpacking_it():
         decode(bomb)
 
 
+@pytest.mark.parametrize("unit", [b"[],", b"{},"])
+def test_bomb_of_lists_is_refused_before_they_are_made(unit):
+    raw = b'{"n": 1, "columns": {"seq": [' + unit * 1_000_001 + b"0]}}"
+    with pytest.raises(ContractViolation, match="at most 1000000 lists and objects"):
+        decode(bytes(cramjam.zstd.compress(raw)))
+
+
 def test_text_bomb_is_refused_before_it_is_spread_over_the_records():
     n = 10_000
     column = {"words": ["x" * 1_000_000], "index": [0] * n}

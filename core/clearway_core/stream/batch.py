@@ -47,6 +47,10 @@ ZSTD_LEVEL = 3
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 """A small message that unpacks to gigabytes would stop ingest; no honest batch comes near this."""
 
+MAX_BRACKETS = 1_000_000
+"""Lists and objects of a batch, those in its texts included: five for each record at most. Twenty
+million empty lists are a message of 6 kB, and cost ingest 2 GiB and a quarter of a minute."""
+
 MAX_RECORDS = 200_000
 """Records of one batch: at 6 bytes a record, the least that was measured, a message of 1 MB."""
 
@@ -200,6 +204,10 @@ def _unzip(payload: bytes) -> memoryview:
                 f"({error}): was the content type right?"
             )
             raise ContractViolation(message) from error
+        n_brackets = buffer.count(b"[", 0, used) + buffer.count(b"{", 0, used)
+        if n_brackets > MAX_BRACKETS:
+            message = f"a batch has at most {MAX_BRACKETS} lists and objects, got {n_brackets}"
+            raise ContractViolation(message)
         return memoryview(buffer)[:used]
 
 
