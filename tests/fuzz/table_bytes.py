@@ -33,7 +33,7 @@ from clearway_models.charge.valuation import value_for
 from clearway_models.charge.zone import read_zone
 from clearway_models.emissions.factors import VehicleClass, read_factor_set, read_fleet
 from clearway_models.expansion.counts import read_counts
-from clearway_transforms.drive_file import read_drives
+from clearway_transforms.corridors.drive_file import read_drives
 
 _REPOSITORY = Path(__file__).parents[2]
 

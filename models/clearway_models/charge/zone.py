@@ -22,6 +22,10 @@ _FORM = (
 _MAX_CELLS = 20_000
 """About 2,100 km² at resolution 9: more than any city's area is a mistake in the file."""
 
+_MAX_REACH_M = 300_000.0
+"""From corner to corner; no city is larger. H3 makes room for all cells of the box around a ring,
+gigabytes for a sliver that reaches over a continent. [m]"""
+
 _MIN_RING = 4
 
 
@@ -184,6 +188,14 @@ def _cells(where: str, geometry: dict[str, object], resolution: int) -> list[int
 
 def _check_size(where: str, ring: Sequence[Sequence[float]], resolution: int) -> None:
     """Refuse a ring before its cells are listed: those of a country would fill the memory."""
+    lons, lats = [position[0] for position in ring], [position[1] for position in ring]
+    reach_m = distance_m(min(lons), min(lats), max(lons), max(lats))
+    if reach_m > _MAX_REACH_M:
+        message = (
+            f"{where}: the zone reaches over {reach_m / 1000:,.0f} km, more than a city. Is "
+            "latitude given before longitude?"
+        )
+        raise UsageError(message)
     lon_deg, lat_deg, *_ = ring[0]
     cell_km2 = geo.area_km2(geo.cell_at(lon_deg, lat_deg, resolution))
     sines = [math.sin(math.radians(position[1])) for position in ring]
