@@ -210,7 +210,19 @@ def coefficients(estimator: Estimator) -> tuple[float, dict[str, float]]:
 
 
 def score(values: Numbers, reference: Numbers) -> Score:
-    """Return how well values follow a reference; both [µg/m³], same length, at least 3."""
+    """Return how well values follow a reference.
+
+    Parameters
+    ----------
+    values, reference
+        Pairs, at least 3, the reference not constant. [µg/m³]
+
+    References
+    ----------
+    R. Duvall and others, "Performance Testing Protocols, Metrics, and Target Values for Fine
+    Particulate Matter Air Sensors", EPA/600/R-20/280, 2021, section 3: regression of the sensor on
+    the reference, RMSE, and NRMSE over the mean of the reference.
+    """
     slope, intercept = np.polyfit(reference, values, 1)
     error = values - reference
     rmse = float(np.sqrt(np.mean(error**2)))
@@ -252,6 +264,11 @@ def week_blocks(data: Collocation) -> Labels:
     """Return the block of each hour: its ISO week, short ones joined to the week before.
 
     Neighbouring hours are alike, so that shuffled folds would test a model on what it has seen.
+
+    References
+    ----------
+    D. Roberts and others, "Cross-validation strategies for data with temporal, spatial,
+    hierarchical, or phylogenetic structure", Ecography 40, 913, 2017, doi:10.1111/ecog.02881.
     """
     blocks = data.week.copy()
     weeks = np.unique(data.week)
@@ -317,6 +334,13 @@ def best_of(candidates: Sequence[Candidate]) -> Candidate:
     ----------
     candidates
         In rising order.
+
+    References
+    ----------
+    T. Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition,
+    2009, section 7.10 (one standard error), doi:10.1007/978-0-387-84858-7. There the error is that
+    of one model; here that of the gain over the same blocks, which is what has to be more than
+    luck.
     """
     best = candidates[0]
     for candidate in candidates[1:]:

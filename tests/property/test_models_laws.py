@@ -169,9 +169,9 @@ def test_traffic_falls_as_the_price_rises(price: float, extra: float) -> None:
     assert np.all(high.nox_after_gkm <= low.nox_after_gkm + 1e-3)
 
 
-@given(pace=st.floats(0.01, 1.0), free=st.floats(0.01, 1.0))
-def test_nobody_is_paid_for_driving(pace: float, free: float) -> None:
-    assert marginal_external_delay(pace, free) >= 0
+@given(pace=st.floats(0.01, 1.0), free=st.floats(0.01, 1.0), exponent=st.floats(1.0, 8.0))
+def test_nobody_is_paid_for_driving(pace: float, free: float, exponent: float) -> None:
+    assert marginal_external_delay(pace, free, exponent=exponent) >= 0
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=50))

@@ -39,7 +39,7 @@ class Traffic:
     elasticity
         By class. [1]
     trip_length_km, zone_length_km
-        Length of the whole trip and of its part inside the zone. [km]
+        Length of the whole trip and of its part inside the zone, which is no longer. [km]
     price_in_force_per_km
         What is paid already, by class; 0 at introduction. [currency/km]
     """
@@ -80,10 +80,26 @@ class Response:
 
 
 def congestion_cost_per_km(traffic: Traffic, pace_h_per_km: Numbers) -> Numbers:
-    """Return what one more kilometre costs all others at a pace, by class [currency/km].
+    r"""Return what one more kilometre costs all others at a pace, by class [currency/km].
 
-    The delay that it causes, times the mean value of time of those who are delayed, times the road
-    space that it takes.
+    Parameters
+    ----------
+    traffic
+        Its shares, values of time, road space and free pace count.
+    pace_h_per_km
+        Pace at which the kilometre is driven. [h/km]
+
+    Notes
+    -----
+    .. math:: MEC_k = b (p - p_0) \frac{\sum_j s_j v_j}{\sum_j s_j u_j} u_k
+
+    with pace p and free pace p0, shares s, values of time v and road space u: the delay that it
+    causes, times the mean value of time of those who are delayed, times the road space that it
+    takes. 0 where traffic is not slower than free.
+
+    References
+    ----------
+    As `clearway_models.charge.demand.marginal_external_delay`.
     """
     delay = marginal_external_delay(
         pace_h_per_km, traffic.free_pace_h_per_km, exponent=traffic.bpr_exponent
@@ -103,12 +119,14 @@ def respond(traffic: Traffic, price_per_km: Numbers) -> Response:
         Traffic before.
     price_per_km
         By class, shape (1 or draws, classes). [currency/km]
+
+    Notes
+    -----
+    Demand follows from the cost of the whole trip, pace from demand by the BPR function, in half
+    steps until no draw's traffic moves by more than 1e-4; after 50 rounds `Response.converged` is
+    False. A trip never becomes cheaper than a thousandth of what it costs today.
     """
-
-    def answer(_: Numbers) -> Numbers:
-        return price_per_km
-
-    return _balance(traffic, answer)
+    return _balance(traffic, lambda _: price_per_km)
 
 
 def efficient_response(traffic: Traffic, environment_at: Callable[[Numbers], Numbers]) -> Response:
@@ -125,6 +143,11 @@ def efficient_response(traffic: Traffic, environment_at: Callable[[Numbers], Num
     -----
     The price is the marginal external cost at the traffic that remains under the price, not at
     today's: charging today's cost would overshoot, since the delay falls as traffic falls.
+
+    References
+    ----------
+    K. Small, E. Verhoef, "The Economics of Urban Transportation", 2007, section 4.1,
+    doi:10.4324/9780203642306. There for one class; here all classes share one pace.
     """
 
     def answer(pace_h_per_km: Numbers) -> Numbers:
@@ -135,7 +158,7 @@ def efficient_response(traffic: Traffic, environment_at: Callable[[Numbers], Num
 
 def _balance(traffic: Traffic, price_at: Callable[[Numbers], Numbers]) -> Response:
     delay = np.maximum(traffic.pace_h_per_km - traffic.free_pace_h_per_km, 0.0)
-    zone = np.minimum(traffic.zone_length_km, traffic.trip_length_km)
+    zone = traffic.zone_length_km
     before = traffic.trip_length_km * (
         traffic.operating_cost_per_km + traffic.value_of_time_per_h * traffic.pace_h_per_km
     )

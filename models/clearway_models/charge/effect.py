@@ -16,7 +16,11 @@ _NOTHING = 1e-9
 
 
 def two_digits(value: float) -> float:
-    """Return the value rounded to 2 significant digits, as every prediction is published."""
+    """Return the value rounded to 2 significant digits, as every prediction is published.
+
+    Halves go to the even digit. Below 1e-9 it is 0: what is left of a 0 after adding is no
+    prediction.
+    """
     if abs(value) < _NOTHING:
         return 0.0
     return float(f"{value:.1e}")
@@ -37,7 +41,10 @@ class Interval:
 
 
 def interval_of(draws: Numbers, unit: str) -> Interval:
-    """Return the median and the 5th and 95th percentile of draws, to 2 significant digits."""
+    """Return the median and the 5th and 95th percentile of draws, to 2 significant digits.
+
+    Percentiles are interpolated linearly between draws; one draw is its own interval.
+    """
     low, median, high = (
         two_digits(float(v)) for v in np.percentile(draws, [_LOW_PCT, 50.0, _HIGH_PCT])
     )
@@ -81,7 +88,19 @@ class Effect:
 
 
 def combined(effects: Sequence[Effect], weights: Sequence[float]) -> Effect:
-    """Return the effect over several periods, weighted by the kilometres driven in each."""
+    """Return the effect over several periods, weighted by the kilometres driven in each.
+
+    Parameters
+    ----------
+    effects
+        At least one; draw by draw with the same random numbers.
+    weights
+        Kilometres driven before, at least one above 0. [km]
+
+    Notes
+    -----
+    The pace afterwards is time over the kilometres that remain, not the mean of the paces.
+    """
     total = sum(weights)
 
     def mean(values: Sequence[Numbers]) -> Numbers:

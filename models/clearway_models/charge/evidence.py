@@ -195,7 +195,13 @@ def pace_variation(frame: pl.LazyFrame, clusters: Sequence[str]) -> pl.LazyFrame
     Notes
     -----
     The ratio estimator :math:`\hat p = \sum T_j / \sum D_j` has the variance
-    :math:`\frac{n}{n-1} \sum (T_j - \hat p D_j)^2 / (\sum D_j)^2`. Null with one cluster.
+    :math:`\frac{n}{n-1} \sum (T_j - \hat p D_j)^2 / (\sum D_j)^2`. Null with one cluster, or where
+    no time was driven. No correction for a finite population: which vehicles report is no sample of
+    a known number.
+
+    References
+    ----------
+    W. Cochran, "Sampling Techniques", 3rd edition, 1977, chapter 6.
     """
     per_cluster = frame.group_by("period", *clusters).agg(pl.col("time_h", "distance_km").sum())
     pace = pl.col("time_h").sum().over("period") / pl.col("distance_km").sum().over("period")

@@ -78,7 +78,7 @@ def capped_costs(
 
     A cap on the whole price would level a truck with a car wherever it binds. So the congestion
     part is capped at the cap times the road space relative to a car, and the environment part is
-    added: what a class pays then never falls as its damage rises.
+    added: what a class pays then never falls as its damage rises. Costs are at least 0.
 
     Parameters
     ----------
@@ -119,6 +119,9 @@ def bounded_prices(
     previous: Mapping[str, int] | None = None,
 ) -> dict[str, Price]:
     """Return the price of each class: its cost, rounded and kept within all bounds.
+
+    Halves of the rounding unit are rounded up. Where bounds contradict each other, the step from
+    the price in force is kept last.
 
     Parameters
     ----------

@@ -82,7 +82,9 @@ def price_periods(
 
 
 def quiet_lift(evidence: ZoneEvidence, parameters: ChargeParameters) -> float:
-    """Return by how much the free-flow pace is lifted, so that quiet hours show no delay; >= 1 [1].
+    """Return by how much the free-flow pace is lifted so that quiet hours show no delay [1].
+
+    At least 1; 1 where no quiet period may carry a number.
 
     The free-flow speed is a high percentile: of thin windows it is the luck of a few fast ones,
     and even empty streets stay behind it. What one more car delays is measured against the pace of

@@ -108,7 +108,7 @@ class Valuation:
 
 
 def value_for(parameters: ChargeParameters, city: City | None) -> Valuation | None:
-    """Return the valuation for a city, or None where no price can be stated.
+    r"""Return the valuation for a city, or None where no price can be stated.
 
     Parameters
     ----------
@@ -121,6 +121,21 @@ def value_for(parameters: ChargeParameters, city: City | None) -> Valuation | No
     ------
     SettingsError
         If the city's ``prices.toml`` has faults.
+
+    Notes
+    -----
+    A value of V euro of 2016 becomes
+
+    .. math:: V \cdot PPP \cdot (Y / Y_{EU})^{\eta} (1 + i)^{t - 2016}
+
+    with purchasing power, income per head with its elasticity, and inflation up to the price year.
+    Caps and steps are rounded down to the rounding unit, and are one unit at least.
+
+    References
+    ----------
+    European Commission, "Handbook on the external costs of transport", version 2019 1.1, 2020, on
+    value transfer, doi:10.2832/51388. It transfers between countries of the EU; that it holds
+    elsewhere is an assumption, which ``transfer.gsd`` widens the intervals for.
     """
     if city is None or city.currency is None or city.price_year is None:
         return None

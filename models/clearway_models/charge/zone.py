@@ -61,9 +61,15 @@ class Zone:
 
         Notes
         -----
-        :math:`\pi A / P` for a convex area A with perimeter P (Cauchy, Crofton). The perimeter of
-        the cells' outline runs in a zigzag, 1.15 to 1.33 times as long as a smooth border, so that
-        the length is rather too short than too long.
+        :math:`\pi A / P` for a convex area A with perimeter P. The perimeter of the cells' outline
+        runs in a zigzag, 1.15 to 1.33 times as long as a smooth border, so that the length is
+        rather too short than too long. Of an area with holes or in parts it is the mean of the
+        pieces inside.
+
+        References
+        ----------
+        L. Santaló, "Integral Geometry and Geometric Probability", 2nd edition, 2004, chapter 3,
+        doi:10.1017/CBO9780511617331.
         """
         return math.pi * self.area_km2 / self._perimeter_km()
 

@@ -55,7 +55,7 @@ def hot_emission_factor(factor: HotFactor, speed_kmh: Numbers) -> Numbers:
     References
     ----------
     EMEP/EEA air pollutant emission inventory guidebook 2023, 1.A.3.b.i-iv, equation 25 and
-    appendix 4.
+    appendix 4, doi:10.2800/795737.
     """
     v = np.clip(speed_kmh, factor.min_speed_kmh, factor.max_speed_kmh)
     upper = factor.alpha * v**2 + factor.beta * v + factor.gamma + factor.delta / v
@@ -94,7 +94,7 @@ def wear_emission(
 
     References
     ----------
-    EMEP/EEA guidebook 1.A.3.b.vi-vii, tyre, brake and road surface wear.
+    EMEP/EEA guidebook 2019, 1.A.3.b.vi-vii, tyre, brake and road surface wear, doi:10.2800/293657.
     """
     p = factor_set.parameters
     fractions = p.pm2_5_fraction if size == "pm2_5" else p.pm10_fraction
@@ -106,7 +106,10 @@ def wear_emission(
 
 
 def suspended_wear_gkm(factor_set: FactorSet, vehicle: VehicleClass, source: str) -> float:
-    """Return the suspended wear of one source before its speed factor [g/km].
+    """Return the suspended wear (TSP) of one source before its speed factor [g/km].
+
+    Heavy vehicles wear by axles and load, an electric vehicle's tyres more and its brakes less than
+    those of a car with an engine; the road is not told apart.
 
     Parameters
     ----------
@@ -114,6 +117,10 @@ def suspended_wear_gkm(factor_set: FactorSet, vehicle: VehicleClass, source: str
         As in `wear_emission`.
     source
         ``tyre``, ``brake`` or ``road``.
+
+    References
+    ----------
+    As `wear_emission`; factors of electric vehicles are the parameter file's own.
     """
     p = factor_set.parameters
     grams = p.wear[vehicle.wear_group][source].value
@@ -141,8 +148,26 @@ def _wear_speed(factor_set: FactorSet, source: str, speed_kmh: Numbers) -> Numbe
 def speeds_around(speed_kmh: Numbers, sigma_log_pace: float) -> Numbers:
     r"""Return three speeds per value whose weighted mean pace is the pace of the value [km/h].
 
-    Log-pace is taken as normal with standard deviation `sigma_log_pace` around a mean such that
-    the mean pace stays 1/V; the nodes are those of a 3-point Gauss-Hermite rule. Shape: (3, …).
+    Parameters
+    ----------
+    speed_kmh
+        Mean travel speeds, above 0. [km/h]
+    sigma_log_pace
+        Standard deviation of the logarithm of pace; at 0 all three are the mean. [1]
+
+    Returns
+    -------
+    NDArray
+        Shape (3, …), from fast to slow, as `mean_over_speeds` weighs them. [km/h]
+
+    Notes
+    -----
+    Log-pace is taken as normal around a mean such that the mean pace stays 1/V; the nodes are those
+    of a 3-point Gauss-Hermite rule, exact for polynomials up to the fifth order.
+
+    References
+    ----------
+    M. Abramowitz, I. Stegun, "Handbook of Mathematical Functions", 1964, 25.4.46 and table 25.10.
     """
     log_pace = -np.log(speed_kmh) - sigma_log_pace**2 / 2
     shape = (3,) + (1,) * np.ndim(speed_kmh)
@@ -177,6 +202,8 @@ def class_emission(
 ) -> ClassEmission:
     """Return the emission of one vehicle class at exactly these speeds [g/km].
 
+    An electric vehicle has no exhaust; CO2 is that of the fuel burnt, and gases have no wear.
+
     Parameters
     ----------
     factor_set
@@ -208,7 +235,16 @@ def spread_class_emission(
 ) -> ClassEmission:
     """Return the emission averaged over the spread of speeds around a mean speed [g/km].
 
-    The curve is convex at low speed, so its value at the mean speed is too low (Jensen).
+    Parameters
+    ----------
+    factor_set, emission_class, pollutant, speed_kmh
+        As in `class_emission`; speeds above 0.
+
+    Notes
+    -----
+    The curve is convex at low speed, so its value at the mean speed is too low (Jensen). The
+    guidebook takes the value at the mean speed of a trip; a cell's mean hides more, so the spread
+    is added here. Each of the three speeds is clamped to the range of the curve by itself.
     """
     sigma = factor_set.parameters.sigma_log_pace.value
     nodes = speeds_around(speed_kmh, sigma)
@@ -241,8 +277,21 @@ class EmissionDraws:
 def draw_errors(factor_set: FactorSet, fleet: Fleet, *, draws: int, seed: int) -> EmissionDraws:
     """Return the random errors of factors and fleet; the same seed gives the same errors.
 
+    Parameters
+    ----------
+    factor_set
+        Widths of the errors.
+    fleet
+        Mix; a class with a share of 0 is left out.
+    draws, seed
+        How many, and where the generator starts.
+
+    Notes
+    -----
     Fleet shares are Dirichlet around the mix, wide for an assumed and narrow for a surveyed one.
-    Factors are log-normal per class with median 1.
+    Factors are log-normal per class with median 1; wear has one factor for all classes, since its
+    curves come from one source. The guidebook gives no distributions: widths are
+    ``emissions.toml``'s.
     """
     random = np.random.default_rng(seed)
     gsd = {name: p.value for name, p in factor_set.parameters.uncertainty.items()}

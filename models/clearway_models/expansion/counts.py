@@ -176,6 +176,11 @@ def expansion_of(
     so many streets: the ratio estimator's between sites, but not less than ``flow_gsd`` gives, as
     few sites may agree by luck. Where the sites are not the zone's own, the zone may differ from
     them as one street does from another, and that is added.
+
+    References
+    ----------
+    W. Cochran, "Sampling Techniques", 3rd edition, 1977, chapter 6 (ratio of sums, sites as
+    clusters).
     """
     held = [count for count in counts if count.hour_start in hours]
     own = [count for count in held if cells is not None and count.h3_cell in cells]

@@ -29,7 +29,14 @@ def stability_index(expected: Numbers, actual: Numbers) -> float:
     -----
     .. math:: \sum_i (a_i - e_i) \ln(a_i / e_i)
 
-    with shares of ``actual`` and ``expected``; a share below 0.0001 counts as that much.
+    with shares of ``actual`` and ``expected``. 0 for equal ones, never below. A share below 0.0001
+    counts as that much, so that an empty bin does not make it infinite; the published form leaves
+    that open.
+
+    References
+    ----------
+    J. du Pisanie and others, "A critical review of existing and new population stability testing
+    procedures in credit risk scoring", 2023, arXiv:2303.01227.
     """
     e, a = np.maximum(expected, _LEAST_SHARE), np.maximum(actual, _LEAST_SHARE)
     return float(np.sum((a - e) * np.log(a / e)))

@@ -94,17 +94,36 @@ class _Kept:
 
 
 def pinball(truth: Numbers, forecast: Numbers, quantile: float) -> Numbers:
-    """Return the pinball loss of a forecast quantile, in the unit of the values."""
+    """Return the pinball loss of a forecast quantile, in the unit of the values; at least 0.
+
+    Parameters
+    ----------
+    truth, forecast
+        What came, and what the quantile was said to be; same unit.
+    quantile
+        Between 0 and 1; of .5 it is half the absolute error. [1]
+
+    References
+    ----------
+    R. Koenker, G. Bassett, "Regression Quantiles", Econometrica 46, 33, 1978, doi:10.2307/1913643.
+    """
     return np.maximum(quantile * (truth - forecast), (quantile - 1) * (truth - forecast))
 
 
 def interval_score(truth: Numbers, low: Numbers, high: Numbers, *, alpha: float) -> Numbers:
     """Return the width of an interval plus 2 / alpha times how far the truth lies outside.
 
+    Parameters
+    ----------
+    truth, low, high
+        What came, and the ends of the interval; same unit, low at most high.
+    alpha
+        What the interval leaves out: .1 of one of 90 %. [1]
+
     References
     ----------
     T. Gneiting, A. Raftery, "Strictly proper scoring rules, prediction, and estimation", JASA 102,
-    2007, equation 43.
+    359, 2007, equation 43, doi:10.1198/016214506000001437.
     """
     outside = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
     return high - low + 2 / alpha * outside

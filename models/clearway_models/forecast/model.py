@@ -183,7 +183,14 @@ def conformal_margin(scores: Numbers, level: float) -> float:
     Returns
     -------
     float
-        The ceil((n + 1) level)-th smallest score; infinite if there are too few.
+        The ceil((n + 1) level)-th smallest score, in its unit; infinite if there are too few. It
+        may be below 0: an interval that held too much is narrowed.
+
+    References
+    ----------
+    Romano, Patterson and Candès 2019, theorem 1 (see the top of this file). The theorem asks for
+    scores in no order; those of the last days stand for it here, which later coverage is watched
+    for.
     """
     place = int(np.ceil((len(scores) + 1) * level))
     return float(np.partition(scores, place - 1)[place - 1]) if place <= len(scores) else np.inf
