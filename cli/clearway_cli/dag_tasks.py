@@ -6,9 +6,8 @@ from the environment (see `clearway_cli.dag_settings`), results are JSON types t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from clearway_cli.dag_settings import from_environment, instant, plain
 from clearway_core.errors import (
@@ -19,9 +18,6 @@ from clearway_core.errors import (
     TableConflict,
     UsageError,
 )
-
-if TYPE_CHECKING:
-    from clearway_core.lake import Lake
 
 APPROVE = "Approve"
 """The answer that lets a proposal through, as Airflow's `ApprovalOperator` calls it."""
@@ -219,40 +215,16 @@ def propose() -> Account:
 
     settings = from_environment()
     lake = settings.lake()
-    made = plain(jobs.propose_charge(lake, zone=settings.zone(), city=settings.city()))
+    made = jobs.propose_charge(lake, zone=settings.zone(), city=settings.city())
     proposal_id = str(made["proposal_id"])
-    body = kept_body(lake, proposal_id)
-    subject, text = ask(body, proposal_id=proposal_id, map_address=settings.map_address)
+    kept = jobs.find_proposal(lake, proposal_id)
+    subject, text = ask(kept, proposal_id=proposal_id, map_address=settings.map_address)
     return {
         "proposal_id": proposal_id,
-        "verdict": body["verdict"],
+        "verdict": kept["verdict"],
         "subject": subject,
         "body": text,
     }
-
-
-def kept_body(lake: Lake, proposal_id: str) -> Account:
-    """Return the document of a proposal as the lake keeps it.
-
-    Raises
-    ------
-    UsageError
-        If there is no such proposal.
-    """
-    import polars as pl
-
-    rows = (
-        lake.table("charge_proposals")
-        .scan()
-        .filter(pl.col("proposal_id") == proposal_id)
-        .select("body_json")
-        .collect()
-    )
-    if rows.is_empty():
-        message = f"there is no proposal {proposal_id!r}; `clearway charge propose` makes one"
-        raise UsageError(message)
-    body: Account = json.loads(rows.item(0, 0))
-    return body
 
 
 def publish(proposal: Mapping[str, object], answer: Mapping[str, object]) -> Account:
