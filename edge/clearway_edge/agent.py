@@ -15,9 +15,10 @@ from clearway_core.identity import new_boot
 from clearway_edge.batching import Batcher, Gathered
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.condition.attendant import Attendant
-from clearway_edge.condition.health import health_record, parcel_of
+from clearway_edge.condition.health import health_record
 from clearway_edge.outbox.books import books_parcel
 from clearway_edge.outbox.outbox import OWN_REPORTS, Outbox, Parcel, Stream
+from clearway_edge.outbox.reports import report_parcel
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.readers import Readers
 from clearway_edge.settings.settings import GatewaySettings
@@ -213,18 +214,18 @@ class Agent:
     def _tell_health(self) -> None:
         streams = [s for s in self._outbox.streams() if s.contract not in OWN_REPORTS]
         # A gateway whose sensors are all silent still says that it lives: about its own reports.
-        alive = [self._batcher.stream(GATEWAY_HEALTH.identifier)]
-        records = [self._health_of(stream) for stream in streams or alive]
+        own = self._batcher.stream(GATEWAY_HEALTH.identifier)
+        records = [self._health_of(stream) for stream in streams or [own]]
         told = {page.stream for page in self._outbox.pages()}
         for stream in self._outbox.streams():
             if stream.boot != self.boot and stream not in told:
                 # The lake has the last word of all its pages.
                 self._outbox.forget(stream)
-        parcel = parcel_of(
-            self._settings.name,
-            records,
-            boot=self.boot,
-            run=self.boot,
-            first_seq=self._batcher.next_seq[GATEWAY_HEALTH.identifier],
+        self._spool(
+            report_parcel(
+                self._settings.name,
+                records,
+                stream=own,
+                first_seq=self._batcher.next_seq[own.contract],
+            )
         )
-        self._spool(parcel)

@@ -20,7 +20,7 @@ from clearway_core.stream.batch import decode
 from clearway_edge import jobs
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.condition.device import cpu_temperature_c, disk_of, resident_bytes
-from clearway_edge.condition.health import health_record, parcel_of
+from clearway_edge.condition.health import health_record
 from clearway_edge.condition.observer import Observer
 from clearway_edge.condition.service_manager import ManagerSocket, ServiceManager
 from clearway_edge.condition.source_states import SourceStates
@@ -28,6 +28,7 @@ from clearway_edge.condition.state_file import StateFile, is_running, read_state
 from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import Account, Parcel, Stream
+from clearway_edge.outbox.reports import report_parcel
 from clearway_edge.page.commit_times import CommitTimes
 from clearway_edge.page.lake_receipts import LakeReceipts
 from clearway_edge.settings.settings import read_settings
@@ -70,7 +71,8 @@ def test_every_column_beside_the_books_is_filled_and_travels(tmp_path):
         settings_hash="0" * 64, vitals=seen.vitals(),
     )  # fmt: skip
     assert set(record) == set(GATEWAY_HEALTH.columns)
-    batch = decode(parcel_of("gw-017", [record], boot=5, run=5, first_seq=0).payload)
+    own = Stream(contract="gateway_health/1", boot=5, run=5)
+    batch = decode(report_parcel("gw-017", [record], stream=own, first_seq=0).payload)
     told = {name: values[0] for name, values in batch.columns.items()}
     assert told["site"] == "asok-north"
     assert told["forwarder_state"] == "up to date"

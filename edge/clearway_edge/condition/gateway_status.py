@@ -71,5 +71,5 @@ def _counts(account: Account) -> dict[str, int]:
         "read": account.read,
         "delivered": account.delivered,
         "spooled": account.spooled,
-        "dropped": sum(account.dropped.values()),
+        "dropped": account.n_dropped,
     }

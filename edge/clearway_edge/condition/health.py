@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-import orjson
-
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import GATEWAY_HEALTH
-from clearway_core.stream.batch import Batch, encode
 from clearway_edge.condition.device import resident_bytes
 from clearway_edge.outbox.outbox import Account, Outbox, Parcel, Stream
+from clearway_edge.outbox.reports import counts_of, report_parcel
 
 
 def health_record(
@@ -48,13 +46,7 @@ def health_record(
         "observed_at": now_ms,
         "about_contract": about.contract,
         "about_boot": about.boot,
-        "n_read": account.read,
-        "n_delivered": account.delivered,
-        "n_spooled": account.spooled,
-        "n_dropped": sum(account.dropped.values()),
-        "dropped_by_reason": orjson.dumps(
-            dict(account.dropped), option=orjson.OPT_SORT_KEYS
-        ).decode(),
+        **counts_of(account),
         # A clock that was set back makes no negative age.
         "oldest_spooled_age_s": None if oldest_ms is None else max(0, now_ms - oldest_ms) / 1000,
         "clock_offset_s": None,
@@ -68,31 +60,12 @@ def health_record(
 
 
 def health_parcel(
-    gateway: str, about: Stream, account: Account, *, outbox: Outbox, seq: int, clock: Clock
+    gateway: str, about: Stream, account: Account, *, outbox: Outbox, clock: Clock
 ) -> Parcel:
-    """Return the health record of a replayed file, under the file's own identity."""
+    """Return the one health record of a replayed file, under the file's own identity."""
     record = health_record(about, account, spool=outbox, clock=clock)
-    return parcel_of(gateway, [record], boot=about.boot, run=about.run, first_seq=seq)
-
-
-def parcel_of(
-    gateway: str, records: list[dict[str, object]], *, boot: int, run: int, first_seq: int
-) -> Parcel:
-    """Return health records as a parcel for the outbox."""
-    batch = Batch(
-        contract=GATEWAY_HEALTH.identifier,
-        gateway=gateway,
-        boot=boot,
-        seq=range(first_seq, first_seq + len(records)),
-        columns={name: [record.get(name) for record in records] for name in GATEWAY_HEALTH.columns},
-    )
-    return Parcel(
-        stream=Stream(contract=GATEWAY_HEALTH.identifier, boot=boot, run=run),
-        payload=encode(batch, GATEWAY_HEALTH),
-        n_read=len(records),
-        n_records=len(records),
-        next_seq=first_seq + len(records),
-    )
+    stream = Stream(contract=GATEWAY_HEALTH.identifier, boot=about.boot, run=about.run)
+    return report_parcel(gateway, [record], stream=stream, first_seq=0)
 
 
 def agent_version() -> str:

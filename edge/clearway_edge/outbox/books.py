@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from clearway_core.contracts.wire import GATEWAY_BOOKS
-from clearway_core.stream.batch import Batch, encode
 from clearway_edge.outbox.outbox import PageAccount, Parcel, Stream
+from clearway_edge.outbox.reports import counts_of, report_parcel
 
 MAX_PAGES = 1000
 """Pages of one message; after a month without a log, several are needed."""
@@ -43,7 +41,7 @@ def books_parcel(
     if not changed:
         return None
     records = [page_record(page, observed_at_ms) for page in changed]
-    return records_parcel(
+    return report_parcel(
         gateway,
         records,
         stream=Stream(contract=GATEWAY_BOOKS.identifier, boot=boot, run=boot),
@@ -52,35 +50,8 @@ def books_parcel(
     )
 
 
-def records_parcel(
-    gateway: str,
-    records: Sequence[dict[str, object]],
-    *,
-    stream: Stream,
-    first_seq: int,
-    tells: dict[int, int],
-) -> Parcel:
-    """Return records of books as a parcel for the outbox."""
-    batch = Batch(
-        contract=GATEWAY_BOOKS.identifier,
-        gateway=gateway,
-        boot=stream.boot,
-        seq=range(first_seq, first_seq + len(records)),
-        columns={name: [record[name] for record in records] for name in GATEWAY_BOOKS.columns},
-    )
-    return Parcel(
-        stream=stream,
-        payload=encode(batch, GATEWAY_BOOKS),
-        n_read=len(records),
-        n_records=len(records),
-        next_seq=first_seq + len(records),
-        tells=tells,
-    )
-
-
 def page_record(page: PageAccount, observed_at_ms: int) -> dict[str, object]:
     """Return what a page says."""
-    account = page.account
     return {
         "observed_at": observed_at_ms,
         "about_contract": page.stream.contract,
@@ -89,13 +60,7 @@ def page_record(page: PageAccount, observed_at_ms: int) -> dict[str, object]:
         "hour_start": page.hour_start_ms,
         "seq_first": page.seq_first,
         "seq_next": page.seq_next,
-        "n_read": account.read,
-        "n_delivered": account.delivered,
-        "n_spooled": account.spooled,
-        "n_dropped": sum(account.dropped.values()),
-        "dropped_by_reason": orjson.dumps(
-            dict(account.dropped), option=orjson.OPT_SORT_KEYS
-        ).decode(),
+        **counts_of(page.account),
         "n_unclean_stops": page.n_unclean_stops,
         "n_unclean_at_most": page.n_unclean_at_most,
         "closed": page.closed,

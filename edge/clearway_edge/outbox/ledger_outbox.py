@@ -13,16 +13,7 @@ from clearway_core.clock import Clock, to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.outbox.batch_store import BatchStore, Head, Row, row_id
 from clearway_edge.outbox.eviction import to_give_up
-from clearway_edge.outbox.ledger import (
-    Draft,
-    Ledger,
-    Opened,
-    Page,
-    Tag,
-    added,
-    hour_of,
-    is_over,
-)
+from clearway_edge.outbox.ledger import Draft, Ledger, Opened, Page, Tag, added, hour_of, is_over
 from clearway_edge.outbox.outbox import (
     DAMAGED,
     EVICTED_AGE,

@@ -168,9 +168,14 @@ class Account:
     notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def n_dropped(self) -> int:
+        """Records that were given up, for whatever reason."""
+        return sum(self.dropped.values())
+
+    @property
     def missing(self) -> int:
         """Records that nobody can tell what became of: 0, or the books are wrong."""
-        return self.read - self.delivered - self.spooled - sum(self.dropped.values())
+        return self.read - self.delivered - self.spooled - self.n_dropped
 
     def plus(self, other: Account) -> Account:
         """Return the sum of two accounts."""

@@ -37,7 +37,7 @@ def reconciled(
             changed.append(copy)
         elif mine is None or copy.revision > mine.revision:
             spooled, n_bytes = (mine.spooled, mine.spooled_bytes) if mine else (0, 0)
-            settled = copy.delivered + sum(copy.dropped.values())
+            settled = copy.delivered + copy.account.n_dropped
             lost = copy.read - settled - spooled
             changed.append(
                 replace(

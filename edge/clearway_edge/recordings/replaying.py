@@ -20,17 +20,18 @@ from clearway_core.stream.log import Log
 from clearway_edge.condition.health import health_parcel
 from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.gateway_dir import GatewayDir
-from clearway_edge.outbox.books import one_page, page_record, records_parcel
+from clearway_edge.outbox.books import one_page, page_record
 from clearway_edge.outbox.outbox import DAMAGED, Account, Bounds, Parcel, Stream, WhenFull
+from clearway_edge.outbox.reports import report_parcel
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.privacy.trip_ends import TripEndCutter
-from clearway_edge.recordings.convert import Converted, Converter
 from clearway_edge.recordings.pacing import Pace
-from clearway_edge.recordings.profile import SourceProfile, TripEnds
-from clearway_edge.sources.chunk import RawChunk
-from clearway_edge.sources.files import CHUNK_ROWS, read_chunks
-from clearway_edge.sources.polylines import unroll
+from clearway_edge.rows.chunk import RawChunk
+from clearway_edge.rows.convert import Converted, Converter
+from clearway_edge.rows.files import CHUNK_ROWS, read_chunks
+from clearway_edge.rows.polylines import unroll
+from clearway_edge.rows.profile import SourceProfile, TripEnds
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +286,6 @@ class Replay:
                         reading.stream,
                         account,
                         outbox=self._outbox,
-                        seq=0,
                         clock=self._clock,
                     ),
                 )
@@ -294,7 +294,7 @@ class Replay:
         pages = [page for page in self._outbox.pages() if page.stream == about]
         record = page_record(one_page(pages), to_ms(self._clock.now()))
         stream = Stream(contract=GATEWAY_BOOKS.identifier, boot=about.boot, run=about.run)
-        return records_parcel(self._gateway, [record], stream=stream, first_seq=0, tells={})
+        return report_parcel(self._gateway, [record], stream=stream, first_seq=0)
 
     def _forget_old_runs(self) -> None:
         """Forget the books of replays that were killed, once nothing of theirs waits."""
