@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import orjson
 import polars as pl
@@ -28,13 +28,6 @@ def wrong_request(message: str) -> HTTPException:
 def instant_ms(column: str) -> pl.Expr:
     """Return an instant column as milliseconds since 1970, as JavaScript counts."""
     return pl.col(column).dt.epoch("ms")
-
-
-def iso(instant: datetime | None) -> str | None:
-    """Return an instant as ISO 8601 in UTC with a Z, or None."""
-    if instant is None:
-        return None
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def local_date(text: str) -> date:

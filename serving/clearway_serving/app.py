@@ -8,11 +8,12 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import FileResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from clearway_core.city import City
 from clearway_core.lake import Lake
-from clearway_serving.published import PublishedTables
+from clearway_serving.published import NothingPublished, PublishedTables
 from clearway_serving.routes import air, congestion, corridors, meta, proposals
 from clearway_serving.security import LOOPBACK_NAMES, KnownHosts, SecurityHeaders
 from clearway_serving.site import Site
@@ -66,6 +67,7 @@ def create_app(
         docs_url=None,  # that page loads its scripts from elsewhere
         redoc_url=None,
     )
+    app.add_exception_handler(NothingPublished, _not_published)
     for subject in (meta, congestion, corridors, air, proposals):
         app.include_router(subject.router(site))
     for route, page in _PAGES.items():
@@ -75,6 +77,11 @@ def create_app(
     app.add_middleware(KnownHosts, names=host_names, loopback_only=internal)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _not_published(request: Request, nothing: Exception) -> Response:
+    del request
+    return JSONResponse({"detail": str(nothing)}, status_code=404)
 
 
 def _page(name: str) -> Callable[[], FileResponse]:

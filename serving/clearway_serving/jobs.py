@@ -1,4 +1,4 @@
-"""What commands, the demo and tests call: serve the pages, export a table."""
+"""Serving the pages, as commands, the demo and tests call it."""
 
 from __future__ import annotations
 
@@ -71,15 +71,7 @@ def serve(
         If the port is taken.
     """
     own = is_loopback(address.host) and not address.names
-    if internal and not own:
-        message = (
-            "--internal shows values that passed no release gate, so it listens on 127.0.0.1 "
-            f"alone, not on {address.host}: leave out --host and --host-name"
-        )
-        raise UsageError(message)
-    if address.approval_url is not None and not address.approval_url.startswith(_WEB):
-        message = f"--approval-url starts with http:// or https://, got {address.approval_url!r}"
-        raise UsageError(message)
+    _refuse(address, internal=internal, own=own)
     import uvicorn
 
     from clearway_serving.app import create_app
@@ -103,6 +95,18 @@ def serve(
     )
     with listener:
         uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _refuse(address: Address, *, internal: bool, own: bool) -> None:
+    if internal and not own:
+        message = (
+            "--internal shows values that passed no release gate, so it listens on 127.0.0.1 "
+            f"alone, not on {address.host}: leave out --host and --host-name"
+        )
+        raise UsageError(message)
+    if address.approval_url is not None and not address.approval_url.startswith(_WEB):
+        message = f"--approval-url starts with http:// or https://, got {address.approval_url!r}"
+        raise UsageError(message)
 
 
 def _listen(host: str, port: int) -> socket.socket:

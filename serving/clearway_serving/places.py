@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from functools import cache, cached_property
 
 from clearway_core.city import City
@@ -14,6 +15,22 @@ from clearway_core.geo import cell_text, cells_in_geometry, centre_of
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 _CENTRE_RADIUS_M = 300.0
 """Closer than this to the middle of the service area, a direction means nothing to a reader."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearing:
+    """Where a cell lies from the city's middle.
+
+    Parameters
+    ----------
+    centre_km
+        Distance from the middle of the service area. [km], one decimal
+    direction
+        One of eight compass words such as NE; None in the middle itself.
+    """
+
+    centre_km: float
+    direction: str | None
 
 
 class Places:
@@ -35,9 +52,27 @@ class Places:
         area = self.area(h3_cell, resolution)
         if area is not None:
             return area
-        if self._city is None:
+        bearing = self.bearing(h3_cell)
+        if bearing is None:
             return f"Cell {cell_text(h3_cell)}"
-        return _bearing_text(self._city, h3_cell)
+        if bearing.direction is None:
+            return "City centre"
+        return f"{bearing.centre_km:.1f} km {bearing.direction} of centre"
+
+    def bearing(self, h3_cell: int) -> Bearing | None:
+        """Return where a cell lies from the city's middle; None without a city pack."""
+        if self._city is None:
+            return None
+        west, south, east, north = self._city.service_area_deg
+        middle_lon_deg, middle_lat_deg = (west + east) / 2, (south + north) / 2
+        lon_deg, lat_deg = centre_of(h3_cell)
+        apart_m = distance_m(middle_lon_deg, middle_lat_deg, lon_deg, lat_deg)
+        centre_km = round(apart_m / 1000, 1)
+        if apart_m < _CENTRE_RADIUS_M:
+            return Bearing(centre_km=centre_km, direction=None)
+        east_part = (lon_deg - middle_lon_deg) * math.cos(math.radians(middle_lat_deg))
+        bearing_deg = math.degrees(math.atan2(east_part, lat_deg - middle_lat_deg)) % 360
+        return Bearing(centre_km=centre_km, direction=_COMPASS[round(bearing_deg / 45) % 8])
 
     def area(self, h3_cell: int, resolution: int) -> str | None:
         """Return the name of the pack's area that a cell lies in, or None."""
@@ -94,16 +129,3 @@ def _middle(geometry: dict[str, object]) -> tuple[float, float]:
         outline = outline[0]
     lons, lats = zip(*[(point[0], point[1]) for point in outline], strict=True)  # type: ignore[attr-defined]
     return (min(lons) + max(lons)) / 2, (min(lats) + max(lats)) / 2
-
-
-def _bearing_text(city: City, h3_cell: int) -> str:
-    west, south, east, north = city.service_area_deg
-    middle_lon_deg, middle_lat_deg = (west + east) / 2, (south + north) / 2
-    lon_deg, lat_deg = centre_of(h3_cell)
-    apart_m = distance_m(middle_lon_deg, middle_lat_deg, lon_deg, lat_deg)
-    if apart_m < _CENTRE_RADIUS_M:
-        return "City centre"
-    east_part = (lon_deg - middle_lon_deg) * math.cos(math.radians(middle_lat_deg))
-    bearing_deg = math.degrees(math.atan2(east_part, lat_deg - middle_lat_deg)) % 360
-    direction = _COMPASS[round(bearing_deg / 45) % 8]
-    return f"{apart_m / 1000:.1f} km {direction} of centre"

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 
 import polars as pl
 
 from clearway_core.contracts.lake import LAKE_CONTRACTS
-from clearway_core.errors import ClearwayError
+from clearway_core.errors import ClearwayError, InsufficientData
 from clearway_core.lake import Lake
+from clearway_core.publication import JOURNAL, passed_version
+from clearway_transforms import jobs as transforms
 
 _FRAMES_KEPT = 8
 """Frames in memory: the tables and products that a few people look at side by side."""
@@ -47,6 +50,39 @@ class Product:
     window_minutes: int
 
 
+def checked_version(lake: Lake, table: str, *, report_dir: Path) -> int:
+    """Return the newest version that passed the quality gate, which looks at the newest first.
+
+    Parameters
+    ----------
+    lake
+        Where the table is.
+    table
+        One that was written.
+    report_dir
+        Where the gate puts its report, if nobody has checked the newest version yet.
+
+    Raises
+    ------
+    InsufficientData
+        If no version has passed.
+    """
+    newest = lake.table(table).version()
+    same = pl.col("table_name").eq(table) & pl.col("table_version").eq(newest)
+    if lake.table(JOURNAL).scan().filter(same).head(1).collect().is_empty():
+        from clearway_quality.jobs import check  # noqa: PLC0415 -- slow, often not needed
+
+        check(lake, table, report_dir=report_dir)
+    passed = passed_version(lake, table)
+    if passed is None:
+        message = (
+            f"no version of {table} has passed the quality gate, so nothing of it is handed on. "
+            f"See the report in {report_dir}, repair the cause and build again."
+        )
+        raise InsufficientData(message)
+    return passed
+
+
 _Key = tuple[str, int, int | None, Product | None]
 """Table, its version, version of what was settled for release, product."""
 
@@ -76,9 +112,7 @@ class PublishedTables:
         """Return the Delta version that is shown: the newest that passed; None if none did."""
         if self.internal:
             return self.lake.table(table).version()
-        from clearway_quality import jobs as quality  # noqa: PLC0415 -- loads when it is needed
-
-        return quality.passed_version(self.lake, table)
+        return passed_version(self.lake, table)
 
     def products(self, table: str) -> tuple[Product, ...]:
         """Return what may be shown of a table by cell and window, the newest build first."""
@@ -90,8 +124,6 @@ class PublishedTables:
             .agg(pl.col("written_at").max())
             .sort("written_at", "resolution", "window_minutes", descending=True)
         )
-        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
-
         laddered = not self.internal and table in transforms.LADDER_TABLES
         return tuple(
             Product(resolution=resolution, window_minutes=window_minutes)
@@ -138,8 +170,6 @@ class PublishedTables:
         return rows.filter(pl.col(day) > newest - timedelta(days=DAYS_SHOWN)).collect()
 
     def _scan(self, table: str, version: int, product: Product | None) -> pl.LazyFrame:
-        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
-
         if self.internal or not transforms.gated(LAKE_CONTRACTS[table]):
             return self._ungated(table, version, product)
         rows: pl.LazyFrame = transforms.released(
@@ -154,8 +184,6 @@ class PublishedTables:
 
     def settled(self, start: datetime) -> bool:
         """Return whether the day that holds this instant is settled for release."""
-        from clearway_transforms import jobs as transforms  # noqa: PLC0415 -- when it is needed
-
         return any(begin <= start < end for begin, end in transforms.settled_spans(self.lake))
 
     def _ungated(self, table: str, version: int, product: Product | None) -> pl.LazyFrame:

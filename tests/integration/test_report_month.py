@@ -21,7 +21,8 @@ from clearway_core.city import City
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.geo import boundary_of, cell_number, cell_text, centre_of
 from clearway_core.lake import Lake
-from clearway_serving.export_jobs import ExportRequest, export_table
+from clearway_serving.export.jobs import export_table
+from clearway_serving.export.request import ExportRequest
 from clearway_serving.report import maps
 from clearway_serving.report.gather import month_report
 from clearway_serving.report.jobs import ReportAccount, report_congestion

@@ -16,7 +16,8 @@ from clearway_core.city import City
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
 from clearway_quality import jobs as quality
-from clearway_serving.export_jobs import ExportRequest, export_table
+from clearway_serving.export.jobs import export_table
+from clearway_serving.export.request import ExportRequest
 from clearway_transforms import jobs
 from clearway_transforms.jobs.periods import PeriodAccount, build_reliability, held_days
 from clearway_transforms.jobs.product import Product

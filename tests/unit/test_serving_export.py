@@ -14,7 +14,9 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.geo import cell_text
 from clearway_core.lake import Lake
-from clearway_serving.export_jobs import ExportAccount, ExportRequest, export_table
+from clearway_serving.export.account import ExportAccount
+from clearway_serving.export.jobs import export_table
+from clearway_serving.export.request import ExportRequest
 
 NEWEST = "2026-01-15T01:15:00Z"
 """Start of the last window of the lake."""

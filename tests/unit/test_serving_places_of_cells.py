@@ -10,7 +10,7 @@ from clearway_core.city import read_city
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.corridor_lines import read_corridors
 from clearway_core.geo import cell_at, cell_text
-from clearway_serving import export
+from clearway_serving.export import files as export
 from clearway_serving.places import Places
 
 CONGESTION = LAKE_CONTRACTS["congestion"]

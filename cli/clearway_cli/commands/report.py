@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
@@ -72,7 +73,7 @@ def congestion(
             "warning", f"{each} since it was frozen; restore it from a copy before you rely on it"
         )
     if as_json:
-        say_json(account.as_dict())
+        say_json(asdict(account))
         return
     state = "made" if account.new else "is up to date"
     told: dict[str, object] = {"open": account.page.resolve(), "workbook": account.workbook.name}

@@ -14,30 +14,16 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress
 from clearway_serving.places import Places
 from clearway_serving.report import evidence
+from clearway_serving.report.comparisons import comparison_tables
 from clearway_serving.report.figures import KEYS, MonthReport, Provenance, readable_cells
 from clearway_serving.report.parameters import parameter_files, parameter_rows
-from clearway_serving.report.sources import Sources
-from clearway_serving.report.whereabouts import whereabouts
+from clearway_serving.report.sources import Sources, days_of_month, of_month
 from clearway_transforms.comparison.month import Month, city_by_period
 from clearway_transforms.jobs import months
 from clearway_transforms.parameters import comparison_parameters, release_parameters
 from clearway_transforms.release.gate import LEAST_VEHICLES
 from clearway_transforms.reliability.periods import group_of
 
-_ANSWER = (
-    "change",
-    "change_low",
-    "change_high",
-    "n_days_before",
-    "n_days_after",
-    "n_vehicles_before",
-    "n_vehicles_after",
-    "covered_before",
-    "covered_after",
-    "n_places",
-    "verdict",
-    "reasons",
-)
 _STEPS = 5
 
 
@@ -71,49 +57,31 @@ def month_report(
     progress(0, _STEPS, "cells")
     travel = months.period_travel(lake, month, resolution=resolution)
     sources.kept("period_travel")
-    days = months.days_of(lake, month, resolution=resolution)
-    reliability = sources.public("reliability")
-    corridor_times = sources.public("corridor_times")
-    cells = _of_month(reliability, month, resolution)
+    published = {name: sources.public(name) for name in ("reliability", "corridor_times")}
+    cells = of_month(published["reliability"], month, resolution)
     progress(1, _STEPS, "comparison")
-    changes = {}
-    for kind, other in _others(month).items():
-        if other in held:
-            shown = months.Shown(
-                resolution=resolution,
-                time_zone=zone,
-                cells=_in_both(cells, _of_month(reliability, other, resolution), ["h3_cell"]),
-                corridors=_in_both(
-                    _days_of_month(corridor_times, month),
-                    _days_of_month(corridor_times, other),
-                    ["corridor", "direction"],
-                ),
-            )
-            changes[kind] = months.compare_months(lake, month, other, shown=shown)
-    progress(2, _STEPS, "corridors")
-    sources.kept("corridor_travel")
-    corridor_days, corridors = evidence.corridors(
-        sources, _days_of_month(corridor_times, month), days, month=month, time_zone=zone
+    compared = comparison_tables(
+        lake, month, held=held, published=published, resolution=resolution, time_zone=zone
     )
-    progress(3, _STEPS, "coverage")
+    progress(2, _STEPS, "corridors")
     frames = {
-        **_changes(month, changes),
+        **compared,
         "city": city_by_period(travel, cells.lazy()).collect(),
         "cells": cells.drop("vehicle_class", "span", "resolution"),
-        "corridors": corridors,
-        "corridor_days": corridor_days,
-        "bottlenecks": _of_month(sources.public("bottlenecks"), month, resolution)
+        **_days_and_corridors(sources, published["corridor_times"], month, city, resolution),
+        "bottlenecks": of_month(sources.public("bottlenecks"), month, resolution)
         .drop("vehicle_class", "span", "resolution")
         .sort("rank", "day_group", "h3_cell", nulls_last=True),
         "anomalies": _anomalies(sources, month, resolution),
-        "days": evidence.days(sources, days, city),
         "cleaning": evidence.cleaning(sources, month),
+        "quintiles": evidence.quintiles(sources, month, city),
     }
-    published = {**frames, "reliability": cells, "corridor_times": corridor_days}
-    frames["suppression"] = evidence.suppression(sources, published, month, resolution)
-    frames["quintiles"] = evidence.quintiles(sources, month, city)
+    progress(3, _STEPS, "coverage")
+    shown = {**frames, "reliability": cells, "corridor_times": frames["corridor_days"]}
+    frames["suppression"] = evidence.suppression(sources, shown, month, resolution)
     progress(4, _STEPS, "places")
-    placed = {name: _with_places(rows, city, resolution) for name, rows in frames.items()}
+    places = Places(city)
+    placed = {name: _with_places(rows, places, resolution) for name, rows in frames.items()}
     report = MonthReport(
         about=_about(month, city, resolution, placed["cells"]),
         tables={name: placed[name] for name in KEYS},
@@ -127,6 +95,29 @@ def month_report(
     )
     progress(_STEPS, _STEPS, "done")
     return report
+
+
+def _days_and_corridors(
+    sources: Sources,
+    corridor_times: pl.DataFrame,
+    month: Month,
+    city: City | None,
+    resolution: int,
+) -> dict[str, pl.DataFrame]:
+    days = months.days_of(sources.lake, month, resolution=resolution)
+    sources.kept("corridor_travel")
+    by_day, by_month = evidence.corridors(
+        sources,
+        days_of_month(corridor_times, month),
+        days,
+        month=month,
+        time_zone="UTC" if city is None else city.time_zone.key,
+    )
+    return {
+        "corridors": by_month,
+        "corridor_days": by_day,
+        "days": evidence.days(sources, days, city),
+    }
 
 
 def _resolution(lake: Lake) -> int:
@@ -151,91 +142,21 @@ def _no_data(month: Month, held: list[Month]) -> InsufficientData:
     )
 
 
-def _others(month: Month) -> dict[str, Month]:
-    return {"previous_month": month.previous, "same_month_last_year": month.year_before}
-
-
-def _of_month(rows: pl.DataFrame, month: Month, resolution: int) -> pl.DataFrame:
-    mine = (pl.col("span") == str(month)) & (pl.col("resolution") == resolution)
-    return rows.filter(mine)
-
-
-def _days_of_month(rows: pl.DataFrame, month: Month) -> pl.DataFrame:
-    return rows.filter(pl.col("local_date").is_between(month.first, month.last))
-
-
-def _in_both(rows: pl.DataFrame, others: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """Return the distinct keys that both have."""
-    return rows.select(key).unique().join(others, on=key, how="semi").sort(key)
-
-
 def _anomalies(sources: Sources, month: Month, resolution: int) -> pl.DataFrame:
     return (
-        _days_of_month(sources.public("anomalies"), month)
+        days_of_month(sources.public("anomalies"), month)
         .filter(pl.col("resolution") == resolution)
         .drop("vehicle_class", "resolution")
         .sort("extra_h", "local_date", "h3_cell", descending=[True, False, False])
     )
 
 
-def _changes(month: Month, changes: dict[str, months.MonthChange]) -> dict[str, pl.DataFrame]:
-    """Return the tables of comparisons; the headline has a row for each kind, compared or not."""
-    headline = []
-    for kind, other in _others(month).items():
-        found = changes[kind].city if kind in changes else None
-        answer = found.row(0, named=True) if found is not None and not found.is_empty() else None
-        row = dict.fromkeys(_ANSWER) if answer is None else {name: answer[name] for name in _ANSWER}
-        if answer is None:
-            reason = "no_month" if found is None else "few_places"
-            row |= {"verdict": "cannot_tell", "reasons": [reason]}
-        headline.append({"kind": kind, "month": str(other), **row})
-    parts = {"headline_periods": "periods", "places": "cells", "corridor_changes": "corridors"}
-    keys = {"headline_periods": ["period"], "places": ["h3_cell"],
-            "corridor_changes": ["corridor", "direction"]}  # fmt: skip
-    tables = {
-        table: pl.concat(
-            [
-                getattr(change, attribute).select(
-                    pl.lit(kind).alias("kind"), *keys[table], *_ANSWER
-                )
-                for kind, change in changes.items()
-            ]
-        )
-        if changes
-        else _no_answers(keys[table])
-        for table, attribute in parts.items()
-    }
-    frame = pl.DataFrame(headline, schema_overrides=_ANSWER_TYPES, infer_schema_length=None)
-    tables = {"headline": frame, **tables}
-    return {
-        name: rows.with_columns(pl.col("reasons").list.join(" ")) for name, rows in tables.items()
-    }
-
-
-_ANSWER_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
-    **{name: pl.Int64 if name.startswith("n_") else pl.Float64 for name in _ANSWER[:-2]},
-    "verdict": pl.String,
-    "reasons": pl.List(pl.String),
-}
-
-
-def _no_answers(key: list[str]) -> pl.DataFrame:
-    types = {name: pl.UInt64 if name == "h3_cell" else pl.String for name in ["kind", *key]}
-    return pl.DataFrame(schema={**types, **_ANSWER_TYPES})
-
-
-def _with_places(rows: pl.DataFrame, city: City | None, resolution: int) -> pl.DataFrame:
+def _with_places(rows: pl.DataFrame, places: Places, resolution: int) -> pl.DataFrame:
     """Return rows with their cells as text, and with where the cells lie."""
     if "h3_cell" not in rows.columns:
         return rows
-    places = Places(city)
-    cells = rows["h3_cell"].unique().sort()
-    found = [whereabouts(city, places, cell, resolution) for cell in cells]
     where = pl.DataFrame(
-        [
-            (cell, each.area, each.corridor, each.centre_km, each.direction)
-            for cell, each in zip(cells, found, strict=True)
-        ],
+        [_whereabouts(places, cell, resolution) for cell in rows["h3_cell"].unique().sort()],
         schema={
             "h3_cell": pl.UInt64,
             "area": pl.String,
@@ -246,6 +167,13 @@ def _with_places(rows: pl.DataFrame, city: City | None, resolution: int) -> pl.D
         orient="row",
     )
     return readable_cells(rows.join(where, on="h3_cell", how="left", validate="m:1"))
+
+
+def _whereabouts(places: Places, cell: int, resolution: int) -> tuple[object, ...]:
+    """Return a cell, its area and corridor, and how far and in which direction it lies."""
+    bearing = places.bearing(cell)
+    from_centre = (None, None) if bearing is None else (bearing.centre_km, bearing.direction)
+    return cell, places.area(cell, resolution), places.corridor(cell, resolution), *from_centre
 
 
 def _withheld(travel: pl.LazyFrame, cells: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import polars as pl
+from markupsafe import Markup
 
 from clearway_serving.report.figures import MonthReport
 from clearway_serving.report.plots import change_plot
@@ -60,9 +61,12 @@ def headline_text(report: MonthReport, t: Texts, row: Mapping[str, object]) -> s
 def _view(report: MonthReport, t: Texts, row: Mapping[str, object]) -> dict[str, object]:
     verdict = Verdict(str(row["verdict"]))
     kind, month = str(row["kind"]), month_name(t, str(row["month"]))
-    change, low, high = row["change"], row["change_low"], row["change_high"]
-    known = isinstance(change, float) and isinstance(low, float) and isinstance(high, float)
-    band = float(str(report.about["band_city"]))
+    plot: Markup | None
+    match row["change"], row["change_low"], row["change_high"]:
+        case float(change), float(low), float(high):
+            plot = change_plot(change, low, high, float(str(report.about["band_city"])))
+        case _:
+            plot = None
     return {
         "verdict": str(verdict),
         "bare": row["reasons"] == "no_month",
@@ -70,9 +74,9 @@ def _view(report: MonthReport, t: Texts, row: Mapping[str, object]) -> dict[str,
         "sign": SIGNS[verdict],
         "badge": t(f"headline.{verdict}"),
         "text": headline_text(report, t, row),
-        "plot": change_plot(change, low, high, band) if known else None,  # type: ignore[arg-type]
+        "plot": plot,
         "reasons": _reasons(report, t, str(row["reasons"])),
-        "details": _details(report, t, row) if known else [],
+        "details": [] if plot is None else _details(report, t, row),
     }
 
 

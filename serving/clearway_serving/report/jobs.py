@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,15 +12,16 @@ from clearway_core.city import City
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
+from clearway_serving.instants import iso
 from clearway_serving.report import figures, gather
+from clearway_serving.report.edition import Change, Edition
 from clearway_serving.report.figures import FORMAT, MonthReport, Provenance
 from clearway_serving.report.headline import headline_text
 from clearway_serving.report.maps import write_maps
-from clearway_serving.report.pages import Change, write_page
+from clearway_serving.report.pages import write_page
 from clearway_serving.report.revision import (
     FIGURES_FILE,
     Altered,
-    Difference,
     Revisions,
     differences,
     same_figures,
@@ -65,10 +65,6 @@ class ReportAccount:
     headline: tuple[Mapping[str, object], ...]
     n_differences: int
     altered: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the account for printing and JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def report_congestion(  # noqa: PLR0913 -- the options of the command
@@ -120,11 +116,10 @@ def report_congestion(  # noqa: PLR0913 -- the options of the command
     up_to_date = newest is not None and change is None
     number = newest if newest is not None and up_to_date else (newest or 0) + 1
     if not up_to_date:
-        now = (clock or SystemClock()).now()
-        revisions.freeze(
-            number,
-            lambda folder: _write(report, folder, city=city, number=number, now=now, change=change),
-        )
+        zone = ZoneInfo(str(report.about["time_zone"]))
+        made_at = (clock or SystemClock()).now().astimezone(zone)
+        edition = Edition(revision=number, made_at=made_at, change=change)
+        revisions.freeze(number, lambda folder: _write(report, folder, city, edition))
     return _account(
         report,
         revisions,
@@ -170,50 +165,27 @@ def _reasons(
     return reasons
 
 
-def _write(
-    report: MonthReport,
-    folder: Path,
-    *,
-    city: City | None,
-    number: int,
-    now: datetime,
-    change: Change | None,
-) -> None:
-    local = now.astimezone(ZoneInfo(str(report.about["time_zone"])))
-    found: tuple[Difference, ...] = () if change is None else tuple(change.differences)
-    document = {
-        "format": FORMAT,
-        "revision": number,
-        "made_at": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "provenance": report.provenance.as_dict(),
-        "reasons": [] if change is None else [key for key, _ in change.reasons],
-        "differences": [
-            {"table": e.table, "row": e.row, "column": e.column, "old": e.old, "new": e.new}
-            for e in found
-        ],
-        "figures": report.figures(),
-    }
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+def _write(report: MonthReport, folder: Path, city: City | None, edition: Edition) -> None:
+    text = json.dumps(_document(report, edition), indent=1, ensure_ascii=False) + "\n"
     (folder / FIGURES_FILE).write_text(text, encoding="utf-8")
     write_maps(report, city, folder)
     for language in LANGUAGES:
         t = Texts(language)
-        write_page(
-            report,
-            t,
-            folder / f"report-{language}.html",
-            revision=number,
-            made_at=local,
-            change=change,
-        )
-        write_workbook(
-            report,
-            t,
-            folder / f"report-{language}.xlsx",
-            revision=number,
-            made_at=local.replace(tzinfo=None),
-            differences=found,
-        )
+        write_page(report, t, folder / f"report-{language}.html", edition)
+        write_workbook(report, t, folder / f"report-{language}.xlsx", edition)
+
+
+def _document(report: MonthReport, edition: Edition) -> dict[str, object]:
+    change = edition.change
+    return {
+        "format": FORMAT,
+        "revision": edition.revision,
+        "made_at": iso(edition.made_at.replace(microsecond=0)),
+        "provenance": report.provenance.as_dict(),
+        "reasons": [] if change is None else [key for key, _ in change.reasons],
+        "differences": [asdict(each) for each in edition.differences],
+        "figures": report.figures(),
+    }
 
 
 def _account(  # noqa: PLR0913 -- what an account says

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,44 +10,17 @@ from pathlib import Path
 from markupsafe import Markup
 
 from clearway_serving.report import maps, page_evidence, page_tables
+from clearway_serving.report.edition import Change, Edition
 from clearway_serving.report.figures import MonthReport
 from clearway_serving.report.headline import headline_views, lead_text
 from clearway_serving.report.html_table import environment
-from clearway_serving.report.revision import Difference
 from clearway_serving.report.texts import Texts
 from clearway_serving.report.wording import month_name, number, percent
 
 _FONT = "static/vendor/inter/inter-latin.woff2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Why there is another revision.
-
-    Parameters
-    ----------
-    previous
-        Number of the revision before.
-    reasons
-        Keys of texts and their values.
-    differences
-        What differs; none where the revision before was altered.
-    """
-
-    previous: int
-    reasons: Sequence[tuple[str, Mapping[str, object]]]
-    differences: Sequence[Difference]
-
-
-def write_page(
-    report: MonthReport,
-    t: Texts,
-    path: Path,
-    *,
-    revision: int,
-    made_at: datetime,
-    change: Change | None,
-) -> None:
+def write_page(report: MonthReport, t: Texts, path: Path, edition: Edition) -> None:
     """Write the page set in one language; the maps lie beside it and are taken into it.
 
     Parameters
@@ -61,33 +31,48 @@ def write_page(
         The language.
     path
         File to write.
-    revision, made_at
-        Of the report; the instant is in the city's clock.
-    change
-        Why there is another revision; None in the first.
+    edition
+        Which revision this is.
     """
+    view = {
+        **_document(report, t, edition),
+        **_figures(report, t),
+        "maps": _map_views(report, t, path.parent),
+    }
+    text = environment().get_template("report.html").render(view)
+    path.write_text(text, encoding="utf-8")
+
+
+def _document(report: MonthReport, t: Texts, edition: Edition) -> dict[str, object]:
+    """Return what the page says of itself."""
     about = report.about
     city = str(about["city"] or t("document.city_unnamed"))
     month = month_name(t, str(about["month"]))
-    footer = t("document.footer", city=city, month=month, n=revision)
-    view = {
+    footer = t("document.footer", city=city, month=month, n=edition.revision)
+    return {
         "t": t,
         "lang": {"en": "en", "zh": "zh-Hans"}[t.language],
         "city": city,
         "month": month,
-        "revision": revision,
-        "made_on": f"{made_at:%Y-%m-%d}",
+        "revision": edition.revision,
+        "made_on": f"{edition.made_at:%Y-%m-%d}",
         "synthetic": about["synthetic"],
         "footer": Markup('"' + _css_text(footer) + '"'),  # noqa: S704 -- quoted for CSS
         "font_face": _font_face(),
-        "changes": None if change is None else _change_view(t, change),
+        "changes": None if edition.change is None else _change_view(t, edition.change),
+    }
+
+
+def _figures(report: MonthReport, t: Texts) -> dict[str, object]:
+    """Return what the page says of the month."""
+    about = report.about
+    return {
         "headline": headline_views(report, t),
         "n_days": report.tables["days"].height,
         "n_days_of_month": about["n_days_of_month"],
         "days_missing": page_evidence.days_missing(report, t),
         "min_hours": about["min_hours"],
         "min_vehicles": about["min_vehicles"],
-        "maps": _map_views(report, t, path.parent),
         "map_colours": list(zip(maps.COLOURS, maps.LABELS, strict=True)),
         "tables": page_tables.all_tables(report, t),
         "corridor_changes": page_tables.corridor_changes(report, t),
@@ -100,8 +85,6 @@ def write_page(
         "limits": t.all("method.limits"),
         "glossary": _glossary(report, t),
     }
-    text = environment().get_template("report.html").render(view)
-    path.write_text(text, encoding="utf-8")
 
 
 def _change_view(t: Texts, change: Change) -> dict[str, object]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_core.errors import ClearwayError
+from clearway_core.whole_file import replace_whole
 from clearway_serving.report.figures import KEYS, canonical
 
 FIGURES_FILE = "report.json"
 MANIFEST_FILE = "manifest.json"
 LEDGER_FILE = "revisions.json"
-_READ_ONLY = 0o444
+_READ_ONLY, _READABLE = 0o444, 0o644
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +136,8 @@ class Revisions:
 
     def _record(self, number: int, digest: str) -> None:
         ledger = {**self._ledger(), str(number): digest}
-        beside = self.folder / f".{LEDGER_FILE}.unfinished"
-        beside.write_text(json.dumps(ledger, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(beside, self.folder / LEDGER_FILE)  # noqa: PTH105 -- one step, as said
+        text = json.dumps(ledger, indent=2, sort_keys=True) + "\n"
+        replace_whole(self.folder / LEDGER_FILE, text.encode(), mode=_READABLE)
 
     def _numbers(self) -> list[int]:
         return sorted(

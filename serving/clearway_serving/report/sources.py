@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from clearway_core.errors import InsufficientData
 from clearway_core.lake import Lake
-from clearway_serving.published import Product, PublishedTables
+from clearway_serving.published import Product, PublishedTables, checked_version
 from clearway_transforms import jobs as transforms
+from clearway_transforms.comparison.month import Month
 from clearway_transforms.congestion.cells import ALL_CLASSES
 from clearway_transforms.jobs import tables
 from clearway_transforms.release import gate
@@ -73,35 +73,26 @@ class Sources:
         return self.lake.table(table).scan(version=version)
 
     def _passed(self, table: str) -> int | None:
-        newest = self.lake.table(table).version()
-        if newest is None or self._empty(table):
+        """Return the version that is read; None if there is nothing to check."""
+        if self.lake.table(table).scan().head(1).collect().is_empty():
             return None
         if table not in self.versions:
-            self.versions[table] = self._checked(table, newest)
+            self.versions[table] = checked_version(self.lake, table, report_dir=self._quality_dir)
         return self.versions[table]
-
-    def _empty(self, table: str) -> bool:
-        """Return whether there is nothing to check: the quality gate refuses an empty table."""
-        return bool(self.lake.table(table).scan().head(1).collect().is_empty())
-
-    def _checked(self, table: str, newest: int) -> int:
-        from clearway_quality import jobs as quality  # noqa: PLC0415 -- slow, often not needed
-
-        checks = self.lake.table("quality_checks").scan()
-        same = checks.filter(pl.col("table_name") == table, pl.col("table_version") == newest)
-        if same.head(1).collect().is_empty():
-            quality.check(self.lake, table, report_dir=self._quality_dir)
-        passed: int | None = quality.passed_version(self.lake, table)
-        if passed is None:
-            message = (
-                f"no version of {table} has passed the quality gate, so no report can be made. See "
-                f"the report in {self._quality_dir}, repair the cause and build again."
-            )
-            raise InsufficientData(message)
-        return passed
 
     def _through_gate(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Apply the rows' own counts once more: a report must not depend on one gate alone."""
         n_providers = tables.n_providers(self.lake).collect().item()
         rule = gate.public_rule(n_providers=n_providers)
         return gate.release(rows.lazy(), rule).collect()
+
+
+def of_month(rows: pl.DataFrame, month: Month, resolution: int) -> pl.DataFrame:
+    """Return the rows of a table by span that are of a month and of one size of cell."""
+    mine = (pl.col("span") == str(month)) & (pl.col("resolution") == resolution)
+    return rows.filter(mine)
+
+
+def days_of_month(rows: pl.DataFrame, month: Month) -> pl.DataFrame:
+    """Return the rows of a table by local day that are of a month."""
+    return rows.filter(pl.col("local_date").is_between(month.first, month.last))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearway_core.contracts.lake import LAKE_CONTRACTS
+from clearway_serving.report.edition import Edition
 from clearway_serving.report.figures import KEYS, UNITS, MonthReport, plain
 from clearway_serving.report.revision import Difference
 from clearway_serving.report.texts import Texts
@@ -16,6 +16,7 @@ from clearway_serving.report.wording import month_name
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
     from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 _CONTRACTS = (
     "reliability",
@@ -31,15 +32,7 @@ _WIDTH = 18
 _WIDEST = 60
 
 
-def write_workbook(
-    report: MonthReport,
-    t: Texts,
-    path: Path,
-    *,
-    revision: int,
-    made_at: datetime,
-    differences: Sequence[Difference],
-) -> None:
+def write_workbook(report: MonthReport, t: Texts, path: Path, edition: Edition) -> None:
     """Write all tables of a report as XLSX.
 
     Parameters
@@ -50,23 +43,23 @@ def write_workbook(
         The language.
     path
         File to write.
-    revision, made_at
-        Of the report; the instant makes the file's date, so that equal reports give equal files.
-    differences
-        Against the revision before; none in the first.
+    edition
+        Which revision this is; its instant makes the file's date, so that equal reports give
+        equal files.
     """
     from xlsxwriter import Workbook  # noqa: PLC0415 -- loads when it is needed
 
     with Workbook(path, {"constant_memory": False, "nan_inf_to_errors": True}) as book:
-        book.set_properties({"title": t("document.title"), "created": made_at})
+        created = edition.made_at.replace(tzinfo=None)  # a workbook knows no time zone
+        book.set_properties({"title": t("document.title"), "created": created})
         head = book.add_format({"bold": True, "bottom": 1})
         unit = book.add_format({"italic": True, "font_color": "#647380"})
         sheets = [(name, *_table(report, name)) for name in KEYS]
         sheets.append(("parameters", *_parameters(report)))
         sheets.append(("provenance", *_provenance(report)))
-        if differences:
-            sheets.append(("changes", *_differences(differences)))
-        _read_me(book, report, t, revision=revision, sheets=[name for name, _, _ in sheets])
+        if edition.differences:
+            sheets.append(("changes", *_differences(edition.differences)))
+        _read_me(book, report, t, revision=edition.revision, sheets=[name for name, _, _ in sheets])
         for name, columns, rows in sheets:
             _sheet(book, t(f"sheets.{name}"), columns, rows, formats=(head, unit))
 
@@ -96,17 +89,17 @@ def _sheet(
         sheet.autofilter(1, 0, len(rows) + 1, len(columns) - 1)
 
 
-def _write(sheet: object, row: int, column: int, value: object) -> None:
+def _write(sheet: Worksheet, row: int, column: int, value: object) -> None:
     found = plain(value)
     if found is None:
         return
     if isinstance(found, bool):
-        sheet.write_boolean(row, column, found)  # type: ignore[attr-defined]
+        sheet.write_boolean(row, column, found)
     elif isinstance(found, int | float):
-        sheet.write_number(row, column, found)  # type: ignore[attr-defined]
+        sheet.write_number(row, column, found)
     else:
         # As text: a name that begins with = must not become a formula.
-        sheet.write_string(row, column, str(found))  # type: ignore[attr-defined]
+        sheet.write_string(row, column, str(found))
 
 
 def _read_me(

@@ -6,8 +6,7 @@ import polars as pl
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from clearway_serving.answer import columns, instant_ms, json_answer, local_date, not_found
-from clearway_serving.published import NothingPublished
+from clearway_serving.answer import columns, instant_ms, json_answer, local_date
 from clearway_serving.site import Site
 
 
@@ -18,16 +17,16 @@ def router(site: Site) -> APIRouter:
     @routes.get("")
     def day(date: str, pollutant: str) -> Response:
         """Return one local day of a pollutant columnwise, complete hours and others alike."""
-        try:
-            frame = site.published.frame("air_hourly")
-        except NothingPublished as nothing:
-            raise not_found(str(nothing)) from None
         start, end = site.day(local_date(date))
-        rows = frame.filter(
-            pl.col("pollutant") == pollutant,
-            pl.col("hour_start") >= start,
-            pl.col("hour_start") < end,
-        ).sort("sensor", "hour_start")
+        rows = (
+            site.published.frame("air_hourly")
+            .filter(
+                pl.col("pollutant") == pollutant,
+                pl.col("hour_start") >= start,
+                pl.col("hour_start") < end,
+            )
+            .sort("sensor", "hour_start")
+        )
         values = rows.select(
             "sensor",
             "sensor_model",

@@ -36,50 +36,48 @@ def router(site: Site) -> APIRouter:
         date: str, resolution: int, window_minutes: int, vehicle_class: str = "all"
     ) -> Response:
         """Return one local day columnwise: cells, windows, and values that refer to both."""
-        frame = _frame(site, Product(resolution=resolution, window_minutes=window_minutes))
+        product = Product(resolution=resolution, window_minutes=window_minutes)
+        frame = site.published.frame("congestion", product)
         chosen = frame.filter(pl.col("vehicle_class") == vehicle_class)
         return json_answer(_day(site, chosen, date, window_minutes=window_minutes))
 
     @routes.get("/cells/{h3_cell}")
     def cell(h3_cell: str, resolution: int, window_minutes: int) -> Response:
         """Return everything that is published of one cell."""
-        frame = _frame(site, Product(resolution=resolution, window_minutes=window_minutes))
-        try:
-            number = cell_number(h3_cell)
-        except UsageError as error:
-            raise not_found(str(error)) from None
-        rows = frame.filter(pl.col("h3_cell") == number).sort("vehicle_class", "window_start")
-        if rows.is_empty():
-            message = f"nothing is published of cell {h3_cell} at resolution {resolution}"
-            raise not_found(message)
-        values = rows.select(
-            instant_ms("window_start"),
-            "vehicle_class",
-            *_SHOWN,
-            "free_flow_method",
-            "delay_s_per_km",
-        )
-        return json_answer(
-            {
-                "h3_cell": h3_cell,
-                "place": site.places.name(number, resolution),
-                "area": site.places.area(number, resolution),
-                "corridor": site.places.corridor(number, resolution),
-                "resolution": resolution,
-                "window_minutes": window_minutes,
-                "values": columns(values),
-                "emissions": _emissions(site, number, resolution),
-            }
-        )
+        product = Product(resolution=resolution, window_minutes=window_minutes)
+        return json_answer(_cell(site, product, h3_cell))
 
     return routes
 
 
-def _frame(site: Site, product: Product) -> pl.DataFrame:
+def _cell(site: Site, product: Product, h3_cell: str) -> dict[str, object]:
     try:
-        return site.published.frame("congestion", product)
-    except NothingPublished as nothing:
-        raise not_found(str(nothing)) from None
+        number = cell_number(h3_cell)
+    except UsageError as error:
+        raise not_found(str(error)) from None
+    resolution = product.resolution
+    frame = site.published.frame("congestion", product)
+    rows = frame.filter(pl.col("h3_cell") == number).sort("vehicle_class", "window_start")
+    if rows.is_empty():
+        message = f"nothing is published of cell {h3_cell} at resolution {resolution}"
+        raise not_found(message)
+    values = rows.select(
+        instant_ms("window_start"),
+        "vehicle_class",
+        *_SHOWN,
+        "free_flow_method",
+        "delay_s_per_km",
+    )
+    return {
+        "h3_cell": h3_cell,
+        "place": site.places.name(number, resolution),
+        "area": site.places.area(number, resolution),
+        "corridor": site.places.corridor(number, resolution),
+        "resolution": resolution,
+        "window_minutes": product.window_minutes,
+        "values": columns(values),
+        "emissions": _emissions(site, number, resolution),
+    }
 
 
 def _day(site: Site, frame: pl.DataFrame, date: str, *, window_minutes: int) -> dict[str, object]:

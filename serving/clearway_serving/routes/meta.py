@@ -8,7 +8,8 @@ import polars as pl
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
-from clearway_serving.answer import iso, json_answer, not_found
+from clearway_serving.answer import json_answer, not_found
+from clearway_serving.instants import iso
 from clearway_serving.published import NothingPublished
 from clearway_serving.site import Site
 
@@ -45,13 +46,7 @@ def router(site: Site) -> APIRouter:
     @routes.get("/api/base-map/{layer}")
     def base_map(layer: str) -> Response:
         """Return the city pack's lines of a layer; an empty collection where it has none."""
-        if layer not in _BASE_MAP:
-            message = f"the base map has {', '.join(_BASE_MAP)}, not {layer}"
-            raise not_found(message)
-        path = site.city.file(f"{layer}.geojson") if site.city is not None else None
-        if path is None:
-            return json_answer(_EMPTY_COLLECTION)
-        return FileResponse(path, media_type="application/geo+json")
+        return _base_map(site, layer)
 
     @routes.get("/api/areas")
     def areas() -> Response:
@@ -59,6 +54,16 @@ def router(site: Site) -> APIRouter:
         return json_answer(site.places.labels())
 
     return routes
+
+
+def _base_map(site: Site, layer: str) -> Response:
+    if layer not in _BASE_MAP:
+        message = f"the base map has {', '.join(_BASE_MAP)}, not {layer}"
+        raise not_found(message)
+    path = site.city.file(f"{layer}.geojson") if site.city is not None else None
+    if path is None:
+        return json_answer(_EMPTY_COLLECTION)
+    return FileResponse(path, media_type="application/geo+json")
 
 
 def _city(site: Site) -> dict[str, object] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import polars as pl
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from clearway_serving.answer import iso, json_answer, not_found
+from clearway_serving.answer import json_answer, not_found
+from clearway_serving.instants import iso
 from clearway_serving.site import Site
 
 _STATE_OF = {
@@ -30,15 +32,7 @@ def router(site: Site) -> APIRouter:
         decisions = _decisions(site)
         return json_answer(
             [
-                {
-                    "proposal_id": row["proposal_id"],
-                    "zone_name": row["zone_name"],
-                    "verdict": row["verdict"],
-                    "currency": row["currency"],
-                    "price_year": row["price_year"],
-                    "created_at": iso(row["created_at"]),
-                    "state": _state(row, decisions.get(row["proposal_id"], [])),
-                }
+                _in_short(row, decisions.get(row["proposal_id"], []))
                 for row in frame.iter_rows(named=True)
             ]
         )
@@ -54,21 +48,24 @@ def router(site: Site) -> APIRouter:
         decisions = _decisions(site).get(proposal_id, [])
         return json_answer(
             {
-                "proposal_id": row["proposal_id"],
-                "zone_name": row["zone_name"],
+                **_in_short(row, decisions),
                 "zone": json.loads(row["zone_geojson"]),
-                "verdict": row["verdict"],
-                "currency": row["currency"],
-                "price_year": row["price_year"],
-                "created_at": iso(row["created_at"]),
                 "body": json.loads(row["body_json"]),
                 "manifest": json.loads(row["manifest_json"]),
-                "state": _state(row, decisions),
                 "decisions": decisions,
             }
         )
 
     return routes
+
+
+def _in_short(row: dict[str, Any], decisions: list[dict[str, object]]) -> dict[str, object]:
+    copied = ("proposal_id", "zone_name", "verdict", "currency", "price_year")
+    return {
+        **{name: row[name] for name in copied},
+        "created_at": iso(row["created_at"]),
+        "state": _state(row, decisions),
+    }
 
 
 def _table(site: Site, name: str) -> pl.DataFrame:

@@ -27,8 +27,8 @@ def readable(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     cells = [field.name for field in contract.fields if field.dtype is DataType.UINT64]
     for name in cells:
         numbers = frame[name].unique()
-        texts = {number: cell_text(number) for number in numbers}
-        frame = frame.with_columns(pl.col(name).replace_strict(texts, return_dtype=pl.String))
+        texts = pl.Series([cell_text(number) for number in numbers], dtype=pl.String)
+        frame = frame.with_columns(pl.col(name).replace_strict(numbers, texts))
     return frame.sort(contract.key) if contract.key else frame
 
 
