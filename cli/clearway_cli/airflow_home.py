@@ -306,6 +306,14 @@ def _airflow_settings(
     return {"AIRFLOW_HOME": str(folder), **variables}
 
 
+def remembered(folder: Path) -> list[Path]:
+    """Return the files and folders that a home's DAGs work on since an earlier `prepare`."""
+    file = folder / _REMEMBERED_FILE
+    held: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    # A city may be a shipped name, a lake an address: neither is a path.
+    return [Path(value) for value in held.values() if value.startswith("/")]
+
+
 def _remember(
     folder: Path, *, lake_address: str | None, city: str | None, zone: Path | None
 ) -> dict[str, str]:

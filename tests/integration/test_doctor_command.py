@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from clearway_cli.cities import adopt_city, find_folder
 from clearway_cli.commands import doctor as command
-from clearway_cli.doctor.examine import Finding, Installation, State, examine
+from clearway_cli.doctor.examine import examine
+from clearway_cli.doctor.finding import Finding, Installation, State
 from clearway_core.data_dir import DataDir
 from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog

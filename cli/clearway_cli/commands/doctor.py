@@ -36,7 +36,8 @@ def doctor(
     """
     import os
 
-    from clearway_cli.doctor.examine import Installation, State, examine
+    from clearway_cli.doctor.examine import examine
+    from clearway_cli.doctor.finding import Installation, State
     from clearway_cli.output import say, say_json
 
     findings = examine(

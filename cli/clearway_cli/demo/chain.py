@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearway_cli.cities import adopt_city, find_folder
+from clearway_cli.processes import processes_in
 from clearway_core.city import City
 from clearway_core.data_dir import DataDir
 from clearway_core.errors import ClearwayError, UsageError
@@ -122,16 +123,13 @@ def is_demo_folder(data_dir: Path) -> bool:
 
 
 def _refuse_while_used(data_dir: Path) -> None:
-    import psutil
-
-    home = str(DataDir(data_dir).airflow.resolve())
-    for process in psutil.process_iter(["pid", "cwd"]):
-        if (process.info["cwd"] or "").startswith(home):
-            message = (
-                f"an Airflow (process {process.info['pid']}) works on {data_dir}: end it with "
-                "Ctrl-C first, or give the new demo another --data-dir"
-            )
-            raise UsageError(message)
+    running = processes_in(DataDir(data_dir).airflow)
+    if running:
+        message = (
+            f"an Airflow (process {running[0]}) works on {data_dir}: end it with Ctrl-C first, or "
+            "give the new demo another --data-dir"
+        )
+        raise UsageError(message)
 
 
 def run_demo(data_dir: Path, *, log: str | None, embedded: bool, stage: Stage, say: Say) -> DemoRun:

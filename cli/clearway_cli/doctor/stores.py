@@ -1,50 +1,67 @@
-"""The doctor's look at the lake and the log."""
+"""The doctor's look at what is kept: city pack, lake, log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from clearway_cli.doctor.finding import Findings, Installation
 from clearway_core.errors import ClearwayError
 
 if TYPE_CHECKING:
-    from clearway_core.lake import Lake
+    from clearway_core.lake import Lake, Table
     from clearway_core.stream.log import Log
-
-Findings = Iterator[tuple[str, str, str]]
 
 _SILENT_AFTER_H = 24.0
 """A gateway that said nothing for a day is worth a visit; in a replay that is normal. [h]"""
 
 
-def check_lake(data_dir: Path, lake_address: str | None) -> Findings:
-    """Yield state, subject and text about the tables and the gateways seen.
+def check_city(installation: Installation) -> Findings:
+    """Yield whether the city pack is there and without fault."""
+    from clearway_cli.cities import find_city
+    from clearway_cli.city_pack.check import check_pack
 
-    Parameters
-    ----------
-    data_dir
-        The data folder.
-    lake_address
-        As given; None for the data folder's lake.
-    """
+    city = find_city(installation.city_name, installation.data_dir)
+    if city is None:
+        yield "yellow", "City", "none: hours are UTC and no price is stated; see `clearway city`"
+        return
+    faults = check_pack(city.folder).faults
+    if faults:
+        text = f"{city.name}: {len(faults)} faults, see `clearway city check {city.folder}`"
+        yield "red", "City", text
+    else:
+        lacking = ", ".join(city.missing())
+        yield "green", "City", city.name + (f"; missing {lacking}" if lacking else "")
+
+
+def check_lake(installation: Installation) -> Findings:
+    """Yield whether the tables can be opened and are whole, their gates, gateways and books."""
     from clearway_core.contracts.lake import LAKE_CONTRACTS
     from clearway_core.lake import open_lake
 
-    lake = open_lake(data_dir, lake_address)
-    where = lake_address or str(data_dir)
+    lake = open_lake(installation.data_dir, installation.lake_address)
+    where = installation.lake_address or str(installation.data_dir)
     versions: dict[str, int] = {}
     for name in LAKE_CONTRACTS:
+        table = lake.table(name)
         try:
-            version = lake.table(name).version()
+            version = table.version()
+            lost = _lost_files(table)
         except ClearwayError as error:
             yield "red", f"Lake: {name}", str(error)
             continue
-        except Exception as error:  # noqa: BLE001 -- the outermost loop of a diagnosis
-            yield "red", f"Lake: {name}", f"cannot be opened: {error}"
+        except Exception as error:  # noqa: BLE001 -- what a broken table raises is nobody's choice
+            text = f"cannot be opened, restore it from a copy: {error}".splitlines()[0]
+            yield "red", f"Lake: {name}", text
             continue
-        if version is not None:
+        if lost:
+            text = f"{len(lost)} files are gone, such as {lost[0]}: restore the lake from a copy"
+            yield "red", f"Lake: {name}", text
+        elif version is not None:
             versions[name] = version
     if not versions:
         yield "yellow", "Lake", f"empty in {where}: nothing was ingested yet"
@@ -56,8 +73,17 @@ def check_lake(data_dir: Path, lake_address: str | None) -> Findings:
     yield from _books(lake, versions)
 
 
+def _lost_files(table: Table) -> list[str]:
+    """Return the files that the newest version of a local table names and that are not there."""
+    if not table.is_local:
+        return []
+    paths = [unquote(path) for path in table.files()["path"]]
+    return [path for path in paths if not (Path(table.uri) / path).is_file()]
+
+
 def _gate(lake: Lake, versions: Mapping[str, int]) -> Findings:
-    from clearway_quality.jobs import passed_version, published_tables
+    from clearway_core.publication import passed_version
+    from clearway_quality.jobs import published_tables
 
     for name in published_tables():
         if name not in versions:
@@ -124,31 +150,18 @@ def _books(lake: Lake, versions: Mapping[str, int]) -> Findings:
     yield "red", "Books", text
 
 
-def check_log(data_dir: Path, lake_address: str | None, log_address: str | None) -> Findings:
-    """Yield state, subject and text about the log and how far ingest is behind.
-
-    Parameters
-    ----------
-    data_dir
-        The data folder.
-    lake_address, log_address
-        As given; None for those of the data folder.
-    """
+def check_log(installation: Installation) -> Findings:
+    """Yield whether the log answers, and how far ingest is behind."""
     from clearway_core.data_dir import DataDir
     from clearway_core.stream.address import open_log
 
-    if log_address is None and not DataDir(data_dir).log_file.is_file():
+    data_dir, address = installation.data_dir, installation.log_address
+    if address is None and not DataDir(data_dir).log_file.is_file():
         yield "yellow", "Log", f"no embedded log in {data_dir} yet; a gateway or a replay begins it"
         return
-    name = log_address or "embedded log"
-    try:
-        log = open_log(log_address, data_dir)
-        try:
-            yield from _lag(log, data_dir, lake_address, name)
-        finally:
-            log.close()
-    except ClearwayError as error:
-        yield "red", "Log", str(error)
+    name = address or "embedded log"
+    with closing(open_log(address, data_dir)) as log:
+        yield from _lag(log, data_dir, installation.lake_address, name)
 
 
 def _lag(log: Log, data_dir: Path, lake_address: str | None, name: str) -> Findings:
