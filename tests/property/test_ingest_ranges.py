@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearway_ingest.ranges import Counter, Received, Span, Spans
+from clearway_ingest.ranges import Counter, Received, Span, Spans, merged, size, spans_of
 
 SPAN = st.tuples(st.integers(0, 40), st.integers(0, 8)).map(lambda p: Span(p[0], p[0] + p[1]))
 GW = Counter("gps_ping/1", "gw-1", 1)
@@ -36,6 +36,41 @@ def test_adding_spans_returns_exactly_the_numbers_that_were_not_there(spans):
     kept = list(held)
     # Spans that touch are joined: memory grows with gaps, not with batches.
     assert all(a.last + 1 < b.first for a, b in pairwise(kept))
+
+
+@given(st.lists(SPAN, max_size=12), st.integers(-1, 60), st.integers(-1, 60))
+def test_what_lies_within_bounds_is_what_a_set_of_numbers_says(spans, first, stop):
+    held = spans_of(spans)
+    assert size(held) == len(set(_numbers(spans)))
+    found = held.within(first, stop)
+    assert _numbers(found) == sorted(n for n in set(_numbers(spans)) if first <= n < stop)
+    assert all(span.first <= span.last for span in found)
+
+
+@given(st.lists(SPAN, max_size=6), st.lists(SPAN, max_size=6))
+def test_a_copy_and_its_original_go_their_own_ways(spans, more):
+    held = spans_of(spans)
+    twin = held.copy()
+    for span in more:
+        twin.add(span)
+    assert _numbers(held) == sorted(set(_numbers(spans)))
+    assert _numbers(twin) == sorted(set(_numbers([*spans, *more])))
+
+
+@given(st.lists(st.tuples(st.integers(1, 2), SPAN), max_size=12), st.integers(0, 12))
+def test_ranges_are_joined_into_as_few_as_there_are_gaps_in_whatever_pieces(rows, cut):
+    frames = [
+        pl.DataFrame([(*GW._replace(boot=b), *s) for b, s in part], schema=SCHEMA, orient="row")
+        for part in (rows, rows[:cut], rows[cut:])
+    ]
+    found = merged(frames[0])
+    wanted = [
+        (*GW._replace(boot=boot), *span)
+        for boot in (1, 2)
+        for span in spans_of(span for b, span in rows if b == boot)
+    ]
+    assert found.rows() == wanted
+    assert merged(pl.concat(merged(part) for part in frames[1:])).rows() == wanted
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))

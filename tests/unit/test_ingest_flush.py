@@ -1,16 +1,26 @@
-"""When what was read is written: by number, by size or by age, whichever comes first."""
+"""When what was read is written (by number, size or age), and what one step comes to."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 from doubles.edge_doubles import TurnableClock
-from doubles.ingest_messages import GPS_TOPIC, gps
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
 
+from clearway_core.clock import to_ms
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
+from clearway_core.stream.log import StoredMessage, TopicPartition
+from clearway_ingest.flush import Flush
+from clearway_ingest.intake import Intake
 from clearway_ingest.jobs import Settings, ingest
+from clearway_ingest.offsets import committed_offsets, committed_ranges
+from clearway_ingest.ranges import Received
+from clearway_ingest.sink import Sink
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
 class PromptLog:
@@ -82,3 +92,84 @@ def test_so_many_records_or_bytes_are_written_together(lake, log, limits, n_mess
     assert commits["n_messages"].to_list() == n_messages
     assert all(later > before for before, later in pairwise(commits["next_offset"]))
     assert account.stored == {"gps_pings": 10}
+
+
+def _stored(message, offset, *, topic=GPS_TOPIC, partition=0):
+    return StoredMessage(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=message.key,
+        value=message.value,
+        headers=message.headers,
+        appended_at=NOON,
+    )
+
+
+def test_one_step_accounts_for_every_record_of_every_partition(lake):
+    """Three good fixes, two of them again, one broken, a poison, air, and a third party twice."""
+    clock = TurnableClock(NOON)
+    intake = Intake(Received(committed_ranges(lake)), "log-1")
+    third = third_party([fix("t", 1, 8), fix("t", 1, 8)])
+    messages = [
+        _stored(gps("gw-1", 1, [0, 1, 2]), 4),
+        _stored(gps("gw-1", 1, [1, 2]), 5),
+        _stored(gps("gw-2", 7, [9], lat_deg=-91.0), 6, partition=1),
+        _stored(raw(b"poison"), 7, partition=1),
+        _stored(air("gw-1", 1, [3, 4]), 0, topic=AIR_TOPIC),
+        _stored(third, 8, partition=1),
+    ]
+    for message in messages:
+        intake.add(message)
+    assert intake.n_rows == 3 + 1 + 2 + 2
+    assert intake.n_bytes == sum(len(message.value) for message in messages)
+    assert intake.ends == {
+        TopicPartition(GPS_TOPIC, 0): 6,
+        TopicPartition(GPS_TOPIC, 1): 9,
+        TopicPartition(AIR_TOPIC, 0): 1,
+    }
+
+    outcome = Flush(Sink(lake, "log-1", {}), clock=clock).write(intake)
+    assert outcome.stored == {"gps_pings": 4, "air_readings": 2}
+    assert outcome.quarantined == {"lat_deg_range": 1}
+    assert outcome.dead_letters == {"undecodable_payload": 1}
+    assert outcome.duplicates == 3
+    facts = [(r.gateway, r.boot, r.contract, r.seq_last, r.n_stored) for r in outcome.receipts]
+    assert facts == [
+        ("gw-1", 1, "air_reading/1", 4, 2),
+        ("gw-1", 1, "gps_ping/1", 2, 3),
+        ("gw-2", 7, "gps_ping/1", 9, 0),
+    ]
+    assert {receipt.committed_at_ms for receipt in outcome.receipts} == {to_ms(NOON)}
+
+    counts = ("n_messages", "n_rows", "n_stored", "n_quarantined", "n_duplicates", "n_dead_letters")
+    commits = _commits(lake).sort("topic", "log_partition").drop("committed_at")
+    assert commits.select("topic", "log_partition", "next_offset", *counts, "log_id").rows() == [
+        (AIR_TOPIC, 0, 1, 1, 2, 2, 0, 0, 0, "log-1"),
+        (GPS_TOPIC, 0, 6, 2, 5, 3, 0, 2, 0, "log-1"),
+        (GPS_TOPIC, 1, 9, 3, 3, 1, 1, 1, 1, "log-1"),
+    ]
+    ranges = lake.table("received_ranges").scan().sort("gateway", "contract", "log_offset")
+    names = ("contract", "gateway", "boot", "seq_first", "seq_last", "log_partition", "log_offset")
+    assert ranges.select(names).collect().rows() == [
+        ("air_reading/1", "gw-1", 1, 3, 4, 0, 0),
+        ("gps_ping/1", "gw-1", 1, 0, 2, 0, 4),
+        ("gps_ping/1", "gw-2", 7, 9, 9, 1, 6),
+    ]
+    # What is new depends on what came before, also before the commit.
+    intake.clear()
+    assert (intake.ends, intake.n_rows, intake.n_bytes, intake.read.total()) == ({}, 0, 0, 0)
+    intake.add(_stored(gps("gw-1", 1, [2, 3]), 6))
+    assert (intake.n_rows, intake.duplicates.total()) == (1, 1)
+    assert intake.ranges().select("seq_first", "seq_last").rows() == [(3, 3)]
+
+
+def test_records_without_number_are_told_nothing_and_known_by_key_the_next_time(lake):
+    for attempt in (0, 1):
+        intake = Intake(Received(committed_ranges(lake)), "log-1")
+        intake.add(_stored(third_party(fix("t", 1, 8)), attempt))
+        sink = Sink(lake, "log-1", committed_offsets(lake, "log-1"))
+        outcome = Flush(sink).write(intake)
+        assert (outcome.stored.total(), outcome.duplicates) == (1 - attempt, attempt)
+        assert outcome.receipts == []
+        assert intake.ranges().is_empty()
