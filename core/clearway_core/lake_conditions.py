@@ -18,7 +18,7 @@ def sql_literal(value: object) -> str:
     ContractViolation
         If the value is not a whole number, a date, or a text without quotes.
     """
-    if isinstance(value, bool) or (not isinstance(value, int | str) and not hasattr(value, "year")):
+    if isinstance(value, bool) or not isinstance(value, int | str | date):
         message = f"a partition value must be a whole number, text or date, got {value!r}"
         raise ContractViolation(message)
     if isinstance(value, int):
@@ -66,5 +66,6 @@ def condition(field: Field, operator: str, value: object) -> pl.Expr:
 
 def _typed(field: Field, value: object) -> object:
     """Return a date for the text of a date, which Polars would not compare with one."""
-    is_text = field.dtype is DataType.DATE and isinstance(value, str)
-    return date.fromisoformat(str(value)) if is_text else value
+    if field.dtype is DataType.DATE and isinstance(value, str):
+        return date.fromisoformat(value)
+    return value
