@@ -99,7 +99,9 @@ class ClockState:
         bases: ClockBases | None = None,
     ) -> None:
         self._clock = clock
-        self._ask = ask or (lambda: True) if synchronised_file is None else synchronised_file.exists
+        self._ask = ask or (lambda: True)
+        if synchronised_file is not None:
+            self._ask = synchronised_file.exists
         self._offset = offset
         self._bases = bases or ClockBases()
         self._lock = threading.Lock()

@@ -123,7 +123,7 @@ class Delivery:
         try:
             self._append([(message.batches[0], payload)])
         except MessageTooLarge:
-            self._refused_bytes = min(len(payload), self._refused_bytes or len(payload))
+            self._was_refused(payload)
             self._send_smaller(message)
             return
         self._accept(message.batches)
@@ -146,11 +146,14 @@ class Delivery:
             try:
                 self._append([(waiting, piece)])
             except MessageTooLarge:
-                self._refused_bytes = min(len(piece), self._refused_bytes or len(piece))
+                self._was_refused(piece)
                 n_dropped += 0 if halves else 1
                 pieces = halves + pieces
         self._outbox.settle(waiting.id, n_dropped=n_dropped, reason=MESSAGE_TOO_LARGE)
         self.n_batches += 1
+
+    def _was_refused(self, payload: bytes) -> None:
+        self._refused_bytes = min(len(payload), self._refused_bytes or len(payload))
 
     def _is_too_large(self, payload: bytes) -> bool:
         """Return whether a payload is to be made smaller before anything is tried."""
