@@ -119,9 +119,9 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     from clearway_core.stream.address import open_log
     from clearway_edge.gateway_dir import gateway_dir
     from clearway_edge.recordings.pacing import pace_of
-    from clearway_edge.recordings.profile import find_profile
-    from clearway_edge.recordings.profile_reading import read_profile
     from clearway_edge.recordings.replaying import Replay
+    from clearway_edge.rows.profile import find_profile
+    from clearway_edge.rows.profile_reading import read_profile
 
     clock = clock or SystemClock()
     missing = [str(file) for file in files if not Path(file).is_file()]

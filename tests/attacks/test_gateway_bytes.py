@@ -60,7 +60,7 @@ LEAKS = {
         privacy.pseudonym = noted
     """,
     "a digest of the request without a key": """
-        from clearway_edge.sources import push_memory
+        from clearway_edge.sources.pushed import push_memory
         push_memory._Generation.mark = lambda self, digest: digest
     """,
 }

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from clearway_edge.sources.air_sensor import Decoder, Measured, Trouble
-from clearway_edge.sources.pmsx003 import PmsDecoder
-from clearway_edge.sources.sds011 import SdsDecoder
-from clearway_edge.sources.sps30 import SpsDecoder, checksum
+from clearway_edge.sources.devices.air_sensor import Decoder, Measured, Trouble
+from clearway_edge.sources.devices.pmsx003 import PmsDecoder
+from clearway_edge.sources.devices.sds011 import SdsDecoder
+from clearway_edge.sources.devices.sps30 import SpsDecoder, checksum
 
 
 def pms(words: Sequence[int]) -> bytes:

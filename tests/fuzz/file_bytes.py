@@ -31,12 +31,12 @@ from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.page.page_access import device_pin
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.privacy.trip_ends import TripEndCutter
-from clearway_edge.recordings.convert import Converter
-from clearway_edge.recordings.profile import SourceProfile
-from clearway_edge.recordings.profile_reading import read_profile
 from clearway_edge.recordings.replaying import _raw_chunks
-from clearway_edge.sources.push_memory import RequestMemory, digest_of
-from clearway_edge.sources.push_tokens import read_token
+from clearway_edge.rows.convert import Converter
+from clearway_edge.rows.profile import SourceProfile
+from clearway_edge.rows.profile_reading import read_profile
+from clearway_edge.sources.pushed.push_memory import RequestMemory, digest_of
+from clearway_edge.sources.tokens import read_token
 
 CLOCK = TurnableClock()
 

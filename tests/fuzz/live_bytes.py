@@ -26,28 +26,28 @@ from clearway_edge.batching import Batcher, Gathered
 from clearway_edge.clock.clock_state import ClockState
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.settings.settings import GatewaySettings, read_settings
-from clearway_edge.sources import airgradient
-from clearway_edge.sources.air_sensor import AirSensor, Asking, Decoder, SensorKind
-from clearway_edge.sources.gpsd import GpsdSource
-from clearway_edge.sources.gtfs_realtime import FeedDecoder
-from clearway_edge.sources.http_poll import PolledSource
-from clearway_edge.sources.http_push import HttpPushSource
+from clearway_edge.sources.devices.air_sensor import AirSensor, Asking, Decoder, SensorKind
+from clearway_edge.sources.devices.gpsd import GpsdSource
+from clearway_edge.sources.devices.nmea import NmeaSource, checksum
+from clearway_edge.sources.devices.pmsx003 import PmsDecoder
+from clearway_edge.sources.devices.sds011 import SdsDecoder
+from clearway_edge.sources.devices.sps30 import SpsDecoder
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sources.mapping import RowMapping
-from clearway_edge.sources.mqtt import MqttSource
-from clearway_edge.sources.mqtt_session import Delivery
-from clearway_edge.sources.nmea import NmeaSource, checksum
 from clearway_edge.sources.place import PlaceSettings
-from clearway_edge.sources.pmsx003 import PmsDecoder
-from clearway_edge.sources.purpleair import PurpleAirDecoder
-from clearway_edge.sources.push_desk import FleetDesk, Job, Sender
-from clearway_edge.sources.push_memory import RequestMemory
-from clearway_edge.sources.push_server import PushServer
-from clearway_edge.sources.push_tokens import read_token
-from clearway_edge.sources.sds011 import SdsDecoder
-from clearway_edge.sources.sensor_community import SensorCommunitySource
+from clearway_edge.sources.polled import airgradient
+from clearway_edge.sources.polled.gtfs_realtime import FeedDecoder
+from clearway_edge.sources.polled.http_poll import PolledSource
+from clearway_edge.sources.polled.purpleair import PurpleAirDecoder
+from clearway_edge.sources.pushed.http_push import HttpPushSource
+from clearway_edge.sources.pushed.push_desk import FleetDesk, Job, Sender
+from clearway_edge.sources.pushed.push_memory import RequestMemory
+from clearway_edge.sources.pushed.push_server import PushServer
+from clearway_edge.sources.pushed.sensor_community import SensorCommunitySource
 from clearway_edge.sources.source import Intake, Source
-from clearway_edge.sources.sps30 import SpsDecoder
+from clearway_edge.sources.subscribed.mqtt import MqttSource
+from clearway_edge.sources.subscribed.mqtt_session import Delivery
+from clearway_edge.sources.tokens import read_token
 from clearway_ingest.decode import Records, decode
 
 TOKENS = {name: f"{name}-token-0123456789" for name in ("mds", "rows", "lines")}

@@ -18,14 +18,14 @@ from clearway_core.calendar import read_calendar
 from clearway_core.city import read_city
 from clearway_core.corridor_lines import read_corridors
 from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
-from clearway_edge.recordings.profile import shipped_profiles
-from clearway_edge.recordings.profile_reading import read_profile
+from clearway_edge.rows.profile import shipped_profiles
+from clearway_edge.rows.profile_reading import read_profile
 from clearway_edge.settings.effective_settings import effective
 from clearway_edge.settings.sample_settings import sample_settings
 from clearway_edge.settings.settings import read_settings
 from clearway_edge.settings.settings_warnings import warnings_of
-from clearway_edge.sources.gtfs_routes import read_routes
 from clearway_edge.sources.kinds import KINDS
+from clearway_edge.sources.polled.gtfs_routes import read_routes
 from clearway_fleet.alert_settings import read_alert_settings
 from clearway_fleet.site_file import read_site_file
 from clearway_models.charge.parameters import read_charge_parameters

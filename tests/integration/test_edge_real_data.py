@@ -15,7 +15,7 @@ from doubles.edge_doubles import all_bytes, batches_in, rows_in
 from clearway_core.clock import to_ms
 from clearway_core.distance import distance_m
 from clearway_edge import jobs
-from clearway_edge.sources.nmea import SentenceReader, parse_rmc
+from clearway_edge.sources.devices.nmea import SentenceReader, parse_rmc
 
 pytestmark = pytest.mark.real_data
 

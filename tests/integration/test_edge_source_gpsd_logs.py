@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources.gpsd import WATCH, GpsdSettings, open_source
+from clearway_edge.sources.devices.gpsd import WATCH, GpsdSettings, open_source
+from clearway_edge.sources.devices.nmea import NmeaSource
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.nmea import NmeaSource
 from clearway_edge.sources.vehicle import VehicleSettings
 
 pytestmark = pytest.mark.real_data

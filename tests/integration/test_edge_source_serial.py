@@ -21,10 +21,10 @@ from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SettingsError, SourceUnavailable
 from clearway_core.settings import Section, raise_faults
+from clearway_edge.sources.devices.lines import SerialLine
+from clearway_edge.sources.devices.pmsx003 import ACTIVE, MEASURE, PASSIVE
+from clearway_edge.sources.devices.sps30 import command
 from clearway_edge.sources.kinds import Tools, kind
-from clearway_edge.sources.lines import SerialLine
-from clearway_edge.sources.pmsx003 import ACTIVE, MEASURE, PASSIVE
-from clearway_edge.sources.sps30 import command
 
 PLACE = {"sensor": "pole-1", "lon_deg": 100.5, "lat_deg": 13.7}
 CAR = {"provider": "fleet", "vehicle": "car", "vehicle_class": "taxi"}
@@ -190,7 +190,7 @@ def test_unplugged_and_plugged_in_again_loses_only_what_was_on_the_wire(terminal
 
 def test_port_in_use_is_never_shared_and_said_in_one_line(terminal):
     script = (
-        "import time\nfrom clearway_edge.sources.lines import SerialLine\n"
+        "import time\nfrom clearway_edge.sources.devices.lines import SerialLine\n"
         f"line = SerialLine({str(terminal.path)!r}, 9600)\nline.receive(0.01)\n"
         "print('open', flush=True)\ntime.sleep(60)"
     )
@@ -214,7 +214,7 @@ def test_port_without_permission_names_the_group(terminal, tmp_path):
     # A process without root's rights and with no group of the terminal's.
     script = (
         "import os\nfrom clearway_core.errors import SourceUnavailable\n"
-        "from clearway_edge.sources.lines import SerialLine\n"
+        "from clearway_edge.sources.devices.lines import SerialLine\n"
         f"line = SerialLine({os.ttyname(terminal._theirs)!r}, 9600)\n"
         "os.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
         "try:\n    line.receive(0.1)\nexcept SourceUnavailable as error:\n    print(error)\n"

@@ -15,10 +15,10 @@ from clearway_core.contracts.wire import GPS_PING
 from clearway_core.stream.batch import Batch, decode, encode
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.privacy.trip_ends import TripEndCutter
-from clearway_edge.recordings.convert import Converter
 from clearway_edge.recordings.pacing import AtOnce, InTime, RowsPerSecond
-from clearway_edge.recordings.profile_reading import read_profile
-from clearway_edge.sources.files import read_chunks
+from clearway_edge.rows.convert import Converter
+from clearway_edge.rows.files import read_chunks
+from clearway_edge.rows.profile_reading import read_profile
 
 PROFILE = (
     CAR_PROFILE.replace('class = "taxi"', 'class = "car"')

@@ -21,7 +21,7 @@ from clearway_edge.outbox.outbox import Parcel, Stream
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.privacy.trip_end_cutting import TripEndCutting
 from clearway_edge.privacy.trip_ends import LONGEST_CUT_MS, SHORTEST_CUT_MS, TRIP_END, TripEndCutter
-from clearway_edge.recordings.convert import Converted
+from clearway_edge.rows.convert import Converted
 
 STREAM = Stream(contract="gps_ping/1", boot=7, run=7)
 STEP_S = 10

@@ -17,8 +17,8 @@ from clearway_cli.city_pack.template import write_template
 from clearway_cli.demo.chain import RECORDINGS
 from clearway_core.city import OPTIONAL_FILES, read_city
 from clearway_core.errors import UsageError
-from clearway_edge.recordings.profile import find_profile
-from clearway_edge.recordings.profile_reading import read_profile
+from clearway_edge.rows.profile import find_profile
+from clearway_edge.rows.profile_reading import read_profile
 
 DEMO = shipped_cities()["demo_city"]
 PROBES = DEMO / "probes.parquet"

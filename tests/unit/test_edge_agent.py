@@ -26,8 +26,8 @@ from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import MESSAGE_TOO_LARGE, Bounds, Parcel, Stream, WhenFull
 from clearway_edge.privacy.pseudonyms import KeyRing
 from clearway_edge.recordings.pacing import AtOnce
-from clearway_edge.recordings.profile_reading import read_profile
 from clearway_edge.recordings.replaying import Replay
+from clearway_edge.rows.profile_reading import read_profile
 from clearway_edge.settings.sample_settings import sample_settings
 from clearway_edge.settings.settings import ForwardSettings, read_settings
 from clearway_edge.sources.source import Intake, Reading

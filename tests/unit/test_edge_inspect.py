@@ -13,7 +13,7 @@ from clearway_edge import jobs
 from clearway_edge.inspection.inspect_file import inspect_file
 from clearway_edge.inspection.sample import around_vehicle
 from clearway_edge.inspection.zones import propose_zones
-from clearway_edge.recordings.profile_reading import read_profile
+from clearway_edge.rows.profile_reading import read_profile
 
 T0 = 1_768_440_000
 

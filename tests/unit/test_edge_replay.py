@@ -21,8 +21,8 @@ from clearway_core.datum import wgs84_to_gcj02
 from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_edge import jobs
 from clearway_edge.gateway_dir import gateway_dir
-from clearway_edge.recordings.profile import find_profile, shipped_profiles
-from clearway_edge.recordings.profile_reading import read_profile
+from clearway_edge.rows.profile import find_profile, shipped_profiles
+from clearway_edge.rows.profile_reading import read_profile
 
 T0 = 1_768_440_000
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources.nmea import FLAG_HDOP, NmeaSource, SentenceReader, checksum
+from clearway_edge.sources.devices.nmea import FLAG_HDOP, NmeaSource, SentenceReader, checksum
 from clearway_edge.sources.vehicle import VehicleSettings
 
 

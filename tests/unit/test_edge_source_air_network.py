@@ -23,10 +23,10 @@ from clearway_core.errors import SettingsError, SourceUnavailable
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import Bounds, WhenFull
 from clearway_edge.settings.settings import read_settings
-from clearway_edge.sources import airgradient
 from clearway_edge.sources.kinds import Tools, kind
 from clearway_edge.sources.place import PlaceSettings
-from clearway_edge.sources.purpleair import PurpleAirDecoder
+from clearway_edge.sources.polled import airgradient
+from clearway_edge.sources.polled.purpleair import PurpleAirDecoder
 
 PLACE = PlaceSettings(sensor="asok-air-1", position_deg=(100.56, 13.73))
 
@@ -338,7 +338,7 @@ def test_any_document_is_read_counted_or_refused(body):
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(["sensordatavalues", "x"]), JSON, max_size=2))
 def test_any_push_is_read_or_counted(document):
-    from clearway_edge.sources.sensor_community import (  # noqa: PLC0415
+    from clearway_edge.sources.pushed.sensor_community import (  # noqa: PLC0415
         SensorCommunitySettings,
         SensorCommunitySource,
     )

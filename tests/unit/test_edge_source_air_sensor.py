@@ -10,10 +10,10 @@ from clearway_core.clock import to_ms
 from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources.air_sensor import AirSensor, Asking, SensorKind
+from clearway_edge.sources.devices.air_sensor import AirSensor, Asking, SensorKind
+from clearway_edge.sources.devices.pmsx003 import PmsDecoder
+from clearway_edge.sources.devices.sds011 import SdsDecoder
 from clearway_edge.sources.place import PlaceSettings
-from clearway_edge.sources.pmsx003 import PmsDecoder
-from clearway_edge.sources.sds011 import SdsDecoder
 
 PLACE = PlaceSettings(sensor="pole-1", position_deg=(100.5, 13.7))
 FRAME = pms([8] * 12 + [0x9700])

@@ -10,16 +10,16 @@ from doubles.edge_frames import FAMILIES, NOISE_BYTES, Family, cut, decoded, pms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearway_edge.sources.air_sensor import FLAG_ERROR, Measured, Trouble
-from clearway_edge.sources.pmsx003 import (
+from clearway_edge.sources.devices.air_sensor import FLAG_ERROR, Measured, Trouble
+from clearway_edge.sources.devices.pmsx003 import (
     ACTIVE,
     FLAG_OTHER_MODEL,
     MEASURE,
     PASSIVE,
     PmsDecoder,
 )
-from clearway_edge.sources.sds011 import SdsDecoder
-from clearway_edge.sources.sps30 import FLAG_BEYOND_COLUMN, SpsDecoder, command
+from clearway_edge.sources.devices.sds011 import SdsDecoder
+from clearway_edge.sources.devices.sps30 import FLAG_BEYOND_COLUMN, SpsDecoder, command
 
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 numbers = st.lists(st.integers(0, 60_000), min_size=10, max_size=10)

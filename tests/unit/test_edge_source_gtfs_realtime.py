@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from clearway_core.contracts.field import broken_rules
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources import gtfs_realtime
-from clearway_edge.sources.gtfs_realtime import FLAG_FEED_TIME, FeedDecoder, GtfsSettings
-from clearway_edge.sources.gtfs_routes import class_of_type, read_routes
-from clearway_edge.sources.http_poll import PollSettings
 from clearway_edge.sources.kinds import Tools
+from clearway_edge.sources.polled import gtfs_realtime
+from clearway_edge.sources.polled.gtfs_realtime import FLAG_FEED_TIME, FeedDecoder, GtfsSettings
+from clearway_edge.sources.polled.gtfs_routes import class_of_type, read_routes
+from clearway_edge.sources.polled.http_poll import PollSettings
 
 NOW_S = 1_770_000_000
 

@@ -9,8 +9,8 @@ from doubles.edge_doubles import TurnableClock
 
 from clearway_core.errors import SettingsError, SourceUnavailable
 from clearway_edge.settings.settings import read_settings
-from clearway_edge.sources import http_poll
-from clearway_edge.sources.http_poll import HttpPoll, PolledSource, PollSettings
+from clearway_edge.sources.polled import http_poll
+from clearway_edge.sources.polled.http_poll import HttpPoll, PolledSource, PollSettings
 from clearway_edge.sources.source import Intake
 
 

@@ -26,9 +26,9 @@ from clearway_edge.outbox.memory_outbox import MemoryOutbox
 from clearway_edge.outbox.outbox import Bounds, WhenFull
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.settings.settings import read_settings
-from clearway_edge.sources import push_desk, push_server
-from clearway_edge.sources.http_push import HttpPushSource
-from clearway_edge.sources.push_memory import LONGEST_S, Known, RequestMemory, digest_of
+from clearway_edge.sources.pushed import push_desk, push_server
+from clearway_edge.sources.pushed.http_push import HttpPushSource
+from clearway_edge.sources.pushed.push_memory import LONGEST_S, Known, RequestMemory, digest_of
 
 CABS = "cabs-token-0123456789abcdef"
 VANS = "vans-token-0123456789abcdef"

@@ -11,7 +11,7 @@ import pytest
 
 from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
-from clearway_edge.sources.lines import (
+from clearway_edge.sources.devices.lines import (
     FileLine,
     LineSettings,
     SerialLine,

@@ -28,9 +28,9 @@ from clearway_edge.outbox.outbox import Bounds, WhenFull
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.settings.settings import read_settings
 from clearway_edge.sources.kinds import Tools, kind
-from clearway_edge.sources.mqtt import TopicPattern
-from clearway_edge.sources.mqtt_deliveries import REMEMBERED, Arrival, Deliveries
-from clearway_edge.sources.mqtt_session import Delivery
+from clearway_edge.sources.subscribed.mqtt import TopicPattern
+from clearway_edge.sources.subscribed.mqtt_deliveries import REMEMBERED, Arrival, Deliveries
+from clearway_edge.sources.subscribed.mqtt_session import Delivery
 
 pytestmark = pytest.mark.mosquitto
 

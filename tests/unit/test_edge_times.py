@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from clearway_core.clock import to_ms
-from clearway_edge.recordings.profile import Ambiguous, TimeFormat, TimeRule
-from clearway_edge.recordings.times import AMBIGUOUS, NONEXISTENT, UNPARSABLE, read_times
+from clearway_edge.rows.profile import Ambiguous, TimeFormat, TimeRule
+from clearway_edge.rows.times import AMBIGUOUS, NONEXISTENT, UNPARSABLE, read_times
 
 
 def rule(format_, **more):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clearway_edge.inspection.roles import is_unix_ms, is_unix_s, numbers_of
-from clearway_edge.recordings.profile import TimeFormat
+from clearway_edge.rows.profile import TimeFormat
 
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y%m%d")
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M %p", "%H%M%S")

@@ -13,7 +13,7 @@ from clearway_edge.inspection.draft import UNANSWERED, Draft, quoted
 from clearway_edge.inspection.roles import CHANNEL_NAMES, Roles, find_roles, numbers_of
 from clearway_edge.inspection.sample import Sample
 from clearway_edge.inspection.zones import propose_zones
-from clearway_edge.recordings.profile import FileKind, TimeFormat
+from clearway_edge.rows.profile import FileKind, TimeFormat
 
 _UNIT_SUFFIXES = {
     "kmh": "kmh", "kph": "kmh", "mps": "mps", "mph": "mph", "knots": "knots", "kn": "knots",

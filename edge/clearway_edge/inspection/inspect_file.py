@@ -14,11 +14,11 @@ from clearway_edge.inspection.draft import Question
 from clearway_edge.inspection.drafting import draft_profile
 from clearway_edge.inspection.sample import take_sample
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
-from clearway_edge.recordings.convert import Converter
-from clearway_edge.recordings.profile import SourceProfile
-from clearway_edge.recordings.profile_reading import read_profile
-from clearway_edge.sources.files import read_chunks
-from clearway_edge.sources.polylines import unroll
+from clearway_edge.rows.convert import Converter
+from clearway_edge.rows.files import read_chunks
+from clearway_edge.rows.polylines import unroll
+from clearway_edge.rows.profile import SourceProfile
+from clearway_edge.rows.profile_reading import read_profile
 
 PREVIEW_ROWS = 5
 

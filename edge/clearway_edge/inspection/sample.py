@@ -16,8 +16,8 @@ from typing import IO
 import orjson
 
 from clearway_core.errors import MissingDependency, SourceUnavailable
-from clearway_edge.recordings.profile import FileKind
-from clearway_edge.sources.unzip import unzipped
+from clearway_edge.rows.profile import FileKind
+from clearway_edge.rows.unzip import unzipped
 
 ROWS = 2000
 """Rows that are looked at."""
@@ -276,11 +276,11 @@ def _longest_list(document: object) -> tuple[str, list[object]]:
 
 def _flat(record: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield the values of a record and of those within it, by dotted names."""
-    todo = list(reversed(record.items()))
+    todo = list(record.items())[::-1]
     while todo:
         name, value = todo.pop()
         if isinstance(value, dict):
-            todo += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
+            todo += [(f"{name}.{key}", inner) for key, inner in list(value.items())[::-1]]
         else:
             yield name, value
 

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from clearway_core.distance import distance_m
-from clearway_edge.recordings.convert import Converted
-from clearway_edge.recordings.profile import PUBLIC_CLASSES
+from clearway_edge.rows.convert import Converted
+from clearway_edge.rows.profile import PUBLIC_CLASSES
 
 Item = TypeVar("Item")
 

@@ -14,8 +14,8 @@ import orjson
 
 from clearway_core.clock import Clock
 from clearway_core.errors import UsageError
-from clearway_edge.recordings.convert import Converted
-from clearway_edge.sources.files import CHUNK_ROWS
+from clearway_edge.rows.convert import Converted
+from clearway_edge.rows.files import CHUNK_ROWS
 
 SLICE_S = 1.0
 """Records of so much waiting time leave together: one message a second, not one a record. [s]"""

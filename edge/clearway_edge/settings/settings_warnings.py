@@ -13,7 +13,7 @@ from clearway_edge.certificate import validity_of
 from clearway_edge.condition.device import disk_of
 from clearway_edge.page.page_access import is_loopback
 from clearway_edge.settings.settings import GatewaySettings
-from clearway_edge.sources.lines import LineSettings
+from clearway_edge.sources.devices.lines import LineSettings
 
 EXPIRES_SOON = timedelta(days=30)
 

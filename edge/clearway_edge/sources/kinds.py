@@ -14,17 +14,17 @@ from clearway_core.settings import Section
 from clearway_edge.sources.source import Source
 
 KINDS: Mapping[str, str] = {
-    "airgradient": "clearway_edge.sources.airgradient",
-    "gtfs_realtime": "clearway_edge.sources.gtfs_realtime",
-    "http_push": "clearway_edge.sources.http_push",
-    "mqtt": "clearway_edge.sources.mqtt",
-    "purpleair": "clearway_edge.sources.purpleair",
-    "sensor_community": "clearway_edge.sources.sensor_community",
-    "gpsd": "clearway_edge.sources.gpsd",
-    "nmea": "clearway_edge.sources.nmea",
-    "pmsx003": "clearway_edge.sources.pmsx003",
-    "sds011": "clearway_edge.sources.sds011",
-    "sps30": "clearway_edge.sources.sps30",
+    "airgradient": "clearway_edge.sources.polled.airgradient",
+    "gtfs_realtime": "clearway_edge.sources.polled.gtfs_realtime",
+    "http_push": "clearway_edge.sources.pushed.http_push",
+    "mqtt": "clearway_edge.sources.subscribed.mqtt",
+    "purpleair": "clearway_edge.sources.polled.purpleair",
+    "sensor_community": "clearway_edge.sources.pushed.sensor_community",
+    "gpsd": "clearway_edge.sources.devices.gpsd",
+    "nmea": "clearway_edge.sources.devices.nmea",
+    "pmsx003": "clearway_edge.sources.devices.pmsx003",
+    "sds011": "clearway_edge.sources.devices.sds011",
+    "sps30": "clearway_edge.sources.devices.sps30",
 }
 """Kind as settings name it, and the module that knows it; loaded when it is used, so that a small
 gateway carries only what it needs. Each has a sample in `samples/KIND.toml`."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.errors import ClearwayError, SettingsError
 from clearway_core.settings import Section
-from clearway_edge.recordings.convert import Converter
-from clearway_edge.recordings.profile import (
+from clearway_edge.rows.chunk import Fault, RawChunk
+from clearway_edge.rows.convert import Converter
+from clearway_edge.rows.profile import (
     PUBLIC_CLASSES,
     FileKind,
     SourceProfile,
@@ -19,8 +20,7 @@ from clearway_edge.recordings.profile import (
     TripEnds,
     find_profile,
 )
-from clearway_edge.recordings.profile_reading import read_profile
-from clearway_edge.sources.chunk import Fault, RawChunk
+from clearway_edge.rows.profile_reading import read_profile
 from clearway_edge.sources.source import Reading
 
 MAX_FAULTS = 20

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.settings import Section
-from clearway_edge.recordings.profile import PUBLIC_CLASSES
+from clearway_edge.rows.profile import PUBLIC_CLASSES
 from clearway_edge.sources.source import Reading
 
 

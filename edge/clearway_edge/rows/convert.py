@@ -13,7 +13,10 @@ from clearway_core.contracts.wire import WIRE_CONTRACTS
 from clearway_core.datum import to_wgs84
 from clearway_edge.checks.checks import check_ranges
 from clearway_edge.checks.flags import Flags
-from clearway_edge.recordings.profile import (
+from clearway_edge.rows import polylines
+from clearway_edge.rows.chunk import Fault, RawChunk, shape
+from clearway_edge.rows.files import VEHICLE_FROM_NAME
+from clearway_edge.rows.profile import (
     Datum,
     FlagRule,
     NullIsland,
@@ -21,10 +24,7 @@ from clearway_edge.recordings.profile import (
     SourceProfile,
     TextRule,
 )
-from clearway_edge.recordings.times import read_times
-from clearway_edge.sources import polylines
-from clearway_edge.sources.chunk import Fault, RawChunk, shape
-from clearway_edge.sources.files import VEHICLE_FROM_NAME
+from clearway_edge.rows.times import read_times
 
 Value = TypeVar("Value")
 

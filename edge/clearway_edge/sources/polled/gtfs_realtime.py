@@ -12,12 +12,17 @@ from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.errors import MissingDependency
 from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
-from clearway_edge.recordings.convert import MISSING_VEHICLE, NULL_ISLAND, NULL_ISLAND_DEG
-from clearway_edge.recordings.profile import PUBLIC_CLASSES
-from clearway_edge.sources.gtfs_routes import NOT_ON_ROAD, read_routes
-from clearway_edge.sources.http_poll import HttpPoll, PolledSource, PollSettings, poll_settings
+from clearway_edge.rows.convert import MISSING_VEHICLE, NULL_ISLAND, NULL_ISLAND_DEG
+from clearway_edge.rows.profile import PUBLIC_CLASSES
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import optional_trip_ends
+from clearway_edge.sources.polled.gtfs_routes import NOT_ON_ROAD, read_routes
+from clearway_edge.sources.polled.http_poll import (
+    HttpPoll,
+    PolledSource,
+    PollSettings,
+    poll_settings,
+)
 from clearway_edge.sources.source import Intake, Reading
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources.mqtt_broker import BrokerSettings
-from clearway_edge.sources.mqtt_deliveries import Arrival, Deliveries
+from clearway_edge.sources.subscribed.mqtt_broker import BrokerSettings
+from clearway_edge.sources.subscribed.mqtt_deliveries import Arrival, Deliveries
 
 log = logging.getLogger(__name__)
 

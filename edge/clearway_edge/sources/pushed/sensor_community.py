@@ -24,7 +24,7 @@ from clearway_edge.sources.channels import (
 )
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.place import PlaceSettings, place_settings
-from clearway_edge.sources.push_server import (
+from clearway_edge.sources.pushed.push_server import (
     Answer,
     Head,
     ListenSettings,
@@ -32,8 +32,8 @@ from clearway_edge.sources.push_server import (
     listen_settings,
     refusal,
 )
-from clearway_edge.sources.push_tokens import read_token, same
 from clearway_edge.sources.source import Intake
+from clearway_edge.sources.tokens import read_token, same
 
 PATH = "/data.php"
 """What the firmware offers as path of an own API."""

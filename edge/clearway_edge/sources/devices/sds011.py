@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_core.settings import Section
-from clearway_edge.sources.air_sensor import (
+from clearway_edge.sources.devices.air_sensor import (
     FLAG_ERROR,
     AirSensor,
     Measured,
     SensorKind,
     Trouble,
 )
+from clearway_edge.sources.devices.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.place import PlaceSettings, place_settings
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from clearway_core.contracts.wire import AIR_READING, GPS_PING, VEHICLE_CLASSES
 from clearway_core.errors import UnknownUnit
 from clearway_core.settings import Section, open_toml, raise_faults
 from clearway_core.units import kmh_per
-from clearway_edge.recordings.profile import (
+from clearway_edge.rows.profile import (
     PUBLIC_CLASSES,
     Ambiguous,
     Datum,

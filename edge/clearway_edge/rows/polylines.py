@@ -8,8 +8,8 @@ from typing import cast
 
 import orjson
 
-from clearway_edge.recordings.profile import PositionRule
-from clearway_edge.sources.chunk import Fault, RawChunk, shape
+from clearway_edge.rows.chunk import Fault, RawChunk, shape
+from clearway_edge.rows.profile import PositionRule
 
 LON = "\0lon"
 LAT = "\0lat"

@@ -17,10 +17,11 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable, UsageError
 from clearway_core.settings import Section
-from clearway_edge.recordings.profile import FileKind, SourceProfile
-from clearway_edge.sources.chunk import Fault, RawChunk
-from clearway_edge.sources.files import rows_of
-from clearway_edge.sources.json_files import json_chunk
+from clearway_edge.rows.chunk import Fault, RawChunk
+from clearway_edge.rows.files import rows_of
+from clearway_edge.rows.json_files import json_chunk
+from clearway_edge.rows.profile import FileKind, SourceProfile
+from clearway_edge.rows.unzip import GZIP_MAGIC
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import (
     RowMapping,
@@ -29,12 +30,11 @@ from clearway_edge.sources.mapping import (
     optional_trip_ends,
     profile_of,
 )
-from clearway_edge.sources.push_desk import READINGS, TELEMETRY, FleetDesk, Job, Sender
-from clearway_edge.sources.push_memory import RequestMemory
-from clearway_edge.sources.push_server import ListenSettings, PushServer, listen_settings
-from clearway_edge.sources.push_tokens import read_token
+from clearway_edge.sources.pushed.push_desk import READINGS, TELEMETRY, FleetDesk, Job, Sender
+from clearway_edge.sources.pushed.push_memory import RequestMemory
+from clearway_edge.sources.pushed.push_server import ListenSettings, PushServer, listen_settings
 from clearway_edge.sources.source import Intake
-from clearway_edge.sources.unzip import GZIP_MAGIC
+from clearway_edge.sources.tokens import read_token
 
 UNPARSABLE = "unparsable_request"
 """A body that is not what its content type says; counted as one record."""

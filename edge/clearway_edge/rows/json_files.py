@@ -10,9 +10,9 @@ from typing import IO
 import orjson
 
 from clearway_core.errors import UsageError
-from clearway_edge.recordings.profile import SourceProfile
-from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
-from clearway_edge.sources.unzip import unzipped
+from clearway_edge.rows.chunk import UNPARSABLE_LINE, Fault, RawChunk
+from clearway_edge.rows.profile import SourceProfile
+from clearway_edge.rows.unzip import unzipped
 
 _MAX_JSON_BYTES = 256 * 1024 * 1024
 

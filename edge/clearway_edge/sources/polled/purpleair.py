@@ -17,9 +17,14 @@ from clearway_edge.sources.channels import (
     channels_of,
     json_object,
 )
-from clearway_edge.sources.http_poll import HttpPoll, PolledSource, PollSettings, poll_settings
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.place import PlaceSettings, place_settings
+from clearway_edge.sources.polled.http_poll import (
+    HttpPoll,
+    PolledSource,
+    PollSettings,
+    poll_settings,
+)
 from clearway_edge.sources.source import Intake
 
 MODEL = "purpleair"

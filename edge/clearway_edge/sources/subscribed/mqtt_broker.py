@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearway_core.settings import Section
-from clearway_edge.sources.lines import host_port
+from clearway_edge.sources.devices.lines import host_port
 
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 

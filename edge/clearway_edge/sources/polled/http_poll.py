@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from clearway_core.clock import Clock
 from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
-from clearway_edge.sources.push_tokens import read_token
 from clearway_edge.sources.source import Intake
+from clearway_edge.sources.tokens import read_token
 
 MAX_BYTES = 16 * 1024 * 1024
 """The largest feeds of positions have 2 MB; more is no feed and would fill the memory. [B]"""

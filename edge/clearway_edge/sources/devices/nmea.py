@@ -15,15 +15,15 @@ from pathlib import Path
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
-from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.lines import LineSettings, line_settings, open_line
-from clearway_edge.sources.nmea_sentences import (
+from clearway_edge.sources.devices.lines import LineSettings, line_settings, open_line
+from clearway_edge.sources.devices.nmea_sentences import (
     accuracy_m,
     hdop,
     parse_rmc,
     speed_and_course,
     time_of_day_ms,
 )
+from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.source import Intake, Line
 from clearway_edge.sources.vehicle import VehicleSettings, fix_of, vehicle_settings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearway_core.settings import Section
-from clearway_edge.sources.air_sensor import (
+from clearway_edge.sources.devices.air_sensor import (
     DEFAULT_EVERY_S,
     FLAG_ERROR,
     AirSensor,
@@ -17,10 +17,10 @@ from clearway_edge.sources.air_sensor import (
     SensorKind,
     Trouble,
 )
+from clearway_edge.sources.devices.lines import LineSettings, line_settings, open_line
+from clearway_edge.sources.devices.sensor_pair import SensorPair
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.place import PlaceSettings, place_settings
-from clearway_edge.sources.sensor_pair import SensorPair
 
 BAUD = 9600
 

@@ -21,8 +21,8 @@ from clearway_core.clock import Clock
 from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import MissingDependency, SourceUnavailable
 from clearway_core.settings import Section
-from clearway_edge.recordings.profile import FileKind, SourceProfile
-from clearway_edge.sources.json_files import dig, json_chunk
+from clearway_edge.rows.json_files import dig, json_chunk
+from clearway_edge.rows.profile import FileKind, SourceProfile
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import (
     RowMapping,
@@ -31,12 +31,12 @@ from clearway_edge.sources.mapping import (
     optional_trip_ends,
     profile_of,
 )
-from clearway_edge.sources.mqtt_broker import BrokerSettings, broker_settings
 from clearway_edge.sources.source import Intake
 from clearway_edge.sources.stamps import stamp
+from clearway_edge.sources.subscribed.mqtt_broker import BrokerSettings, broker_settings
 
 if TYPE_CHECKING:
-    from clearway_edge.sources.mqtt_session import Delivery, MqttSession
+    from clearway_edge.sources.subscribed.mqtt_session import Delivery, MqttSession
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _check_columns(section: Section, profile: SourceProfile, topic: TopicPattern
 def open_source(settings: MqttSettings, tools: Tools) -> MqttSource:
     """Return the subscription; it connects when it is first read."""
     try:
-        from clearway_edge.sources.mqtt_session import MqttSession  # noqa: PLC0415
+        from clearway_edge.sources.subscribed.mqtt_session import MqttSession  # noqa: PLC0415
     except ImportError as error:
         message = "an mqtt source needs paho-mqtt: install 'clearway[edge]'"
         raise MissingDependency(message) from error

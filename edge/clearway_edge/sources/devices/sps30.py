@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.settings import Section
-from clearway_edge.sources.air_sensor import (
+from clearway_edge.sources.devices.air_sensor import (
     DEFAULT_EVERY_S,
     FLAG_ERROR,
     AirSensor,
@@ -19,8 +19,8 @@ from clearway_edge.sources.air_sensor import (
     SensorKind,
     Trouble,
 )
+from clearway_edge.sources.devices.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.place import PlaceSettings, place_settings
 
 MODEL = "sps30"

@@ -11,7 +11,7 @@ from typing import Protocol
 from clearway_core.clock import Clock
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.errors import SourceUnavailable
-from clearway_edge.sources.lines import Device
+from clearway_edge.sources.devices.lines import Device
 from clearway_edge.sources.place import PlaceSettings
 from clearway_edge.sources.source import Intake, Reading
 from clearway_edge.sources.stamps import stamp

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from clearway_edge.recordings.profile import Ambiguous, TimeFormat, TimeRule
+from clearway_edge.rows.profile import Ambiguous, TimeFormat, TimeRule
 
 UNPARSABLE = "unparsable_observed_at"
 NONEXISTENT = "nonexistent_local_time"

@@ -16,10 +16,10 @@ from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
+from clearway_edge.sources.devices.lines import TcpLine, host_port
+from clearway_edge.sources.devices.nmea import FLAG_ESTIMATED
+from clearway_edge.sources.devices.nmea_sentences import NO_FIX
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.lines import TcpLine, host_port
-from clearway_edge.sources.nmea import FLAG_ESTIMATED
-from clearway_edge.sources.nmea_sentences import NO_FIX
 from clearway_edge.sources.source import Intake, Line
 from clearway_edge.sources.vehicle import VehicleSettings, fix_of, vehicle_settings
 

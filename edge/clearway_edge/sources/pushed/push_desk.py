@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clearway_core.settings import Secret
-from clearway_edge.recordings.profile import FileKind
+from clearway_edge.rows.profile import FileKind
 from clearway_edge.sources.mapping import Mapped, RowMapping
-from clearway_edge.sources.push_memory import Known, RequestMemory, digest_of
-from clearway_edge.sources.push_server import Answer, Head, refusal
-from clearway_edge.sources.push_tokens import bearer, same
+from clearway_edge.sources.pushed.push_memory import Known, RequestMemory, digest_of
+from clearway_edge.sources.pushed.push_server import Answer, Head, refusal
+from clearway_edge.sources.tokens import bearer, same
 
 TELEMETRY = "/telemetry"
 """MDS 2.0.2 vehicle telemetry."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
-from clearway_edge.recordings.profile import FileFormat, FileKind, SourceProfile
-from clearway_edge.sources.chunk import UNPARSABLE_LINE, Fault, RawChunk
-from clearway_edge.sources.json_files import dig, json_document, json_lines
-from clearway_edge.sources.unzip import unzipped
+from clearway_edge.rows.chunk import UNPARSABLE_LINE, Fault, RawChunk
+from clearway_edge.rows.json_files import dig, json_document, json_lines
+from clearway_edge.rows.profile import FileFormat, FileKind, SourceProfile
+from clearway_edge.rows.unzip import unzipped
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch

@@ -1,0 +1,1 @@
+"""Receivers and sensors on a line: their bytes, sentences and frames."""

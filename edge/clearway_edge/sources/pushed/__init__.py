@@ -1,0 +1,1 @@
+"""What fleets and sensors push to a gateway that listens."""

@@ -1,0 +1,1 @@
+"""What vehicles and sensors publish at a broker."""
