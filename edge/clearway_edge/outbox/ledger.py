@@ -111,16 +111,19 @@ class Page:
 
     @staticmethod
     def from_bytes(data: object) -> Page | None:
-        """Return a page from the disk, or None if its bytes have changed."""
+        """Return a page from the disk, or None if its bytes have changed or are no page's."""
         if not isinstance(data, bytes):
             return None
         digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
             return None
-        values: dict[str, Any] = orjson.loads(body)
-        values["stream"] = Stream(**values["stream"])
-        values["opened"] = Opened(**values["opened"])
-        return Page(**values)
+        try:
+            values: dict[str, Any] = orjson.loads(body)
+            values["stream"] = Stream(**values["stream"])
+            values["opened"] = Opened(**values["opened"])
+            return Page(**values)
+        except (KeyError, TypeError, ValueError):  # of another version
+            return None
 
 
 class Ledger:
