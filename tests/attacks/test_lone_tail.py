@@ -8,7 +8,7 @@ from doubles import transforms_pings as pings
 
 from clearway_core.lake import Lake
 from clearway_transforms import jobs
-from clearway_transforms.jobs.release import released_sums
+from clearway_transforms.jobs.product import Product
 
 
 def test_the_tail_of_one_vehicle_is_in_no_public_row(tmp_path):
@@ -22,13 +22,13 @@ def test_the_tail_of_one_vehicle_is_in_no_public_row(tmp_path):
     by_cell = tail.group_by("h3_cell", "window_start").agg(pl.col("vehicle").n_unique())
     lone = by_cell.filter(pl.col("vehicle") == 1)
     assert lone.height >= 3, "or there is no tail to be found"
-    fine = released_sums(lake, resolution=9, window_minutes=15).collect()
-    assert fine.height > 0
-    assert fine.join(lone, on=["h3_cell", "window_start"], how="semi").is_empty()
     public = {
-        (r, w): released_sums(lake, resolution=r, window_minutes=w).collect()
+        (r, w): Product(resolution=r, window_minutes=w).scan(lake, "released_travel").collect()
         for r, w in jobs.LADDER
     }
+    fine = public[9, 15]
+    assert fine.height > 0
+    assert fine.join(lone, on=["h3_cell", "window_start"], how="semi").is_empty()
     for n_vehicles, left_ms, due_ms in rests(tail, public):
         assert left_ms == due_ms
         assert left_ms == 0 or n_vehicles >= 10

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from clearway_core.geo import cell_at, disk
-from clearway_transforms.travel.allocation import OUTLINE_COUNTS, SUMS
+from clearway_transforms.travel.allocation import SUMS
+from clearway_transforms.travel.legs import OUTLINE_COUNTS
 
 CENTRE = cell_at(100.523, 13.752, 9)
 CELLS = disk(CENTRE, 7)

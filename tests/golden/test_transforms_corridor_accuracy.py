@@ -21,8 +21,8 @@ from clearway_core.city import City
 from clearway_core.corridor_lines import read_corridors
 from clearway_core.lake import Lake
 from clearway_core.progress import silent
-from clearway_transforms.jobs import tables
 from clearway_transforms.jobs.corridors import build_corridors
+from clearway_transforms.jobs.pings import ping_days
 from clearway_transforms.jobs.product import Product
 from clearway_transforms.jobs.vehicles import build_vehicle_travel
 from clearway_transforms.jobs.verification import verify_corridors
@@ -119,7 +119,7 @@ def built(scenario, tmp_path_factory) -> tuple[Lake, City]:
     city = pack(folder / "city", pl.read_parquet(scenario / "roads.parquet"))
     lake = Lake(folder / "lake")
     pings.store(lake, pings.sumo_15k(scenario.parents[1]))
-    days = tables.ping_days(lake)
+    days = ping_days(lake)
     product = Product(resolution=9, window_minutes=15, city=city)
     build_vehicle_travel(lake, product, units=days, progress=silent)
     build_corridors(lake, city, list(days))

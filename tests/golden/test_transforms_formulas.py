@@ -126,15 +126,6 @@ def test_a_mean_is_shrunk_by_the_weight_of_its_evidence():
 
 
 @pytest.mark.parametrize(
-    ("cv", "error", "expected"),
-    [(0.25, 0.10, (25, 27)), (0.35, 0.10, (48, 50)), (0.35, 0.20, (12, 15))],
-)
-def test_a_mean_needs_so_many_vehicles(cv, error, expected):
-    """METHODS 1.4: normal quantile, then Student's t iterated."""
-    assert speed.vehicles_needed(cv, error) == expected
-
-
-@pytest.mark.parametrize(
     ("a", "b", "disagree"),
     [(10.0, 14.0, False), (10.0, 30.0, True), (2.0, 6.0, False), (100.0, 120.0, False)],
 )

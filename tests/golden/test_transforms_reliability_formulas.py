@@ -12,6 +12,7 @@ from clearway_core.calendar import Calendar
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
 from clearway_transforms.reliability import periods
 from clearway_transforms.reliability.measures import (
+    KM_PER_MILE,
     excessive_delay_s,
     phed_threshold_kmh,
     reliability,
@@ -92,7 +93,7 @@ def test_mean_travel_time_is_distance_over_time(measures):
 
 @pytest.mark.parametrize(("limit_mph", "threshold_mph"), [(30, 20), (45, 27)])
 def test_excessive_delay_counts_below_the_larger_of_20_mph_and_60_percent(limit_mph, threshold_mph):
-    mile = measures.KM_PER_MILE
+    mile = KM_PER_MILE
     limit = pl.DataFrame({"limit": [limit_mph * mile]})
     found = limit.select(phed_threshold_kmh(pl.col("limit"), PARAMETERS)).item()
     assert found / mile == pytest.approx(threshold_mph)
@@ -103,7 +104,7 @@ def test_excessive_delay_counts_below_the_larger_of_20_mph_and_60_percent(limit_
 )
 def test_excessive_delay_of_half_a_mile_at_20_mph(travel_time_s, delay_s):
     # Half a mile at 20 mph takes 90 s.
-    mile = measures.KM_PER_MILE
+    mile = KM_PER_MILE
     bins = pl.DataFrame({"t": [travel_time_s], "d": [0.5 * mile], "v": [20.0 * mile]})
     found = bins.select(excessive_delay_s(pl.col("t"), pl.col("d"), pl.col("v"), PARAMETERS)).item()
     assert found == pytest.approx(delay_s)

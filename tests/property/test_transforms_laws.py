@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearway_transforms.congestion import cells, indices, speed
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.days import day_start
+from clearway_transforms.jobs.pings import AFTER_DAY, BEFORE_DAY
 from clearway_transforms.jobs.vehicles import vehicle_travel_of
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.travel import allocation, chains, trips
+from clearway_transforms.travel.legs import counted_legs, located
 
 PARAMETERS = congestion_parameters()
 DAY = date(2026, 3, 10)
@@ -70,7 +72,7 @@ def travel_of(rows: pl.DataFrame, day: date = DAY) -> pl.DataFrame:
 def test_pieces_of_a_leg_add_up_to_the_leg(rows):
     paired = trips.pair_fixes(ordered(rows), PARAMETERS)
     # A code of its own for each leg, so that its pieces can be found again.
-    legs = allocation.counted_legs(paired, PARAMETERS, 9).with_columns(
+    legs = counted_legs(located(paired, 9), PARAMETERS).with_columns(
         vehicle_code=pl.int_range(pl.len())
     )
     pieces = allocation.allocate(legs, 9)
@@ -97,11 +99,11 @@ def test_a_leg_across_midnight_is_neither_lost_nor_doubled(rows):
     days = [DAY, DAY + timedelta(days=1)]
 
     def of_day(day: date) -> pl.DataFrame:
-        start = tables.day_start(day)
+        start = day_start(day)
         read = rows.filter(
             pl.col("observed_at").is_between(
-                start - tables.BEFORE_DAY,
-                start + timedelta(days=1) + tables.AFTER_DAY,
+                start - BEFORE_DAY,
+                start + timedelta(days=1) + AFTER_DAY,
                 closed="left",
             )
         )

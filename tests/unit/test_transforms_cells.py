@@ -11,7 +11,8 @@ from clearway_transforms.congestion import cells
 from clearway_transforms.congestion.free_flow import free_flow
 from clearway_transforms.estimators import weighted_quantile
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.travel.allocation import OUTLINE_COUNTS, SUMS
+from clearway_transforms.travel.allocation import SUMS
+from clearway_transforms.travel.legs import OUTLINE_COUNTS
 
 PARAMETERS = congestion_parameters()
 CELL = cell_at(100.5, 13.75, 9)

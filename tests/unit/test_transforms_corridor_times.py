@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from clearway_core.calendar import read_calendar
-from clearway_transforms.corridors import corridor_times, segment_sums
+from clearway_transforms.congestion import cells
+from clearway_transforms.corridors import corridor_passes, corridor_times, segment_sums
 from clearway_transforms.parameters import (
     congestion_parameters,
     corridor_parameters,
@@ -55,7 +56,8 @@ def times(*travel: pl.DataFrame) -> pl.DataFrame:
     spans = segment_sums.by_span(
         pl.concat(travel).lazy(), days, reliability_parameters(), time_zone="Asia/Bangkok"
     )
-    rows = segment_sums.with_all_classes(spans, (*segment_sums.SPAN, "segment"))
+    place = (*segment_sums.SPAN, "segment")
+    rows = cells.with_all_classes(spans, place=place, sums=corridor_passes.SUMS)
     return corridor_times.corridor_times(
         rows, SEGMENTS, corridor_parameters(), interval_level=0.9
     ).collect()

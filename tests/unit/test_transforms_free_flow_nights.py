@@ -49,7 +49,7 @@ def test_twenty_nights_of_five_months_are_the_free_flow():
     assert (row["n_windows"], row["n_vehicles"]) == (20, 12)
     assert row["look_back_start"] == datetime(2026, 1, 4, 17, tzinfo=UTC)  # midnight in Bangkok
     last_midnight = datetime(2026, 5, 17, 17, tzinfo=UTC)
-    assert row["look_back_end"] == last_midnight + timedelta(hours=23)
+    assert row["look_back_end"] == last_midnight + timedelta(hours=23, minutes=15)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from doubles import transforms_pings as pings
 
 from clearway_transforms.cleaning import clean
 from clearway_transforms.parameters import congestion_parameters
-from clearway_transforms.travel import allocation, trips
+from clearway_transforms.travel import trips
+from clearway_transforms.travel.legs import counted_legs, located
 
 PARAMETERS = congestion_parameters()
 
@@ -103,7 +104,8 @@ def test_an_impossible_reported_speed_is_not_used():
 
 
 def legs(fixes: pl.DataFrame) -> pl.DataFrame:
-    return allocation.counted_legs(paired(fixes).lazy(), PARAMETERS, 9).collect().sort("start_ms")
+    within_cells = located(paired(fixes).lazy(), 9)
+    return counted_legs(within_cells, PARAMETERS).collect().sort("start_ms")
 
 
 def test_reported_speed_wins_over_the_way_between_noisy_positions():

@@ -33,6 +33,41 @@ def _t_table(level: float) -> dict[int, float]:
     return {degrees: float(t.ppf((1 + level) / 2, degrees)) for degrees in range(1, _MANY + 1)}
 
 
+def ratio_variance(
+    ratio: pl.Expr,
+    *,
+    n: pl.Expr,
+    distance_sq: pl.Expr,
+    duration_sq: pl.Expr,
+    product: pl.Expr,
+    distance: pl.Expr,
+) -> pl.Expr:
+    r"""Return the squared standard error of a pace, clusters such as vehicles being the sample.
+
+    Parameters
+    ----------
+    ratio
+        The pace: sum of durations over sum of distances. [T/L]
+    n
+        Clusters. [1], at least 2; with one the result is infinite or not a number.
+    distance_sq, duration_sq, product
+        Sums over clusters of squared distance, squared time, and of their product. [L²], [T²], [LT]
+    distance
+        Sum over clusters. [L], above 0
+
+    Notes
+    -----
+    .. math:: var(p) = \\frac{n}{n-1} \\sum_j (T_j - p D_j)^2 / D^2
+
+    References
+    ----------
+    W. G. Cochran, "Sampling Techniques", 3rd ed., Wiley, 1977, chapter 6 (ratio estimator). There
+    with n clusters drawn from N; here nobody knows N, so its correction is left out.
+    """
+    residual = duration_sq - 2 * ratio * product + ratio * ratio * distance_sq
+    return n / (n - 1) * residual.clip(lower_bound=0) / (distance * distance)
+
+
 def weighted_quantile(value: str, weight: str, quantile: float) -> pl.Expr:
     """Return a quantile of a column in which each row counts by its weight; linear between rows.
 
@@ -117,3 +152,34 @@ def weighted_quantiles(
         )
 
     return ordered.group_by(key).agg(**{name: at(each) for name, each in quantiles.items()})
+
+
+def wilson_interval(share: pl.Expr, n: pl.Expr, z: float) -> tuple[pl.Expr, pl.Expr]:
+    r"""Return both ends of the score interval of a share.
+
+    Parameters
+    ----------
+    share
+        Observed share. [1], 0 to 1
+    n
+        How many were observed. [1], above 0
+    z
+        Normal quantile of the level, such as 1.645 for 90 %. [1]
+
+    Returns
+    -------
+    tuple of polars.Expr
+        Low and high end. [1], 0 to 1; never of length 0, not even for a share of 0 or 1.
+
+    Notes
+    -----
+    .. math:: \frac{p + z^2 / 2n \pm z \sqrt{p (1 - p) / n + z^2 / 4n^2}}{1 + z^2 / n}
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
+    the American Statistical Association 22, 1927, doi:10.1080/01621459.1927.10502953.
+    """
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = (share * (1 - share) / n + z * z / (4 * n * n)).sqrt() * z / (1 + z * z / n)
+    return (middle - half).clip(0, 1), (middle + half).clip(0, 1)

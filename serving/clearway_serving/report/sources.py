@@ -11,7 +11,7 @@ from clearway_serving.published import Product, PublishedTables, checked_version
 from clearway_transforms import jobs as transforms
 from clearway_transforms.comparison.month import Month
 from clearway_transforms.congestion.cells import ALL_CLASSES
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.release import rule_of
 from clearway_transforms.release import gate
 
 
@@ -82,9 +82,7 @@ class Sources:
 
     def _through_gate(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Apply the rows' own counts once more: a report must not depend on one gate alone."""
-        n_providers = tables.n_providers(self.lake).collect().item()
-        rule = gate.public_rule(n_providers=n_providers)
-        return gate.release(rows.lazy(), rule).collect()
+        return gate.release(rows.lazy(), rule_of(self.lake)).collect()
 
 
 def of_month(rows: pl.DataFrame, month: Month, resolution: int) -> pl.DataFrame:

@@ -8,8 +8,6 @@ returns all its rows with a column ``fault``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
@@ -17,6 +15,7 @@ from clearway_core.contracts.wire import VEHICLE_CLASSES
 from clearway_core.units import EARTH_RADIUS_M
 from clearway_transforms.cleaning.odd_fixes import acceleration_mask, jump_mask
 from clearway_transforms.cleaning.two_gateways import TIME_BITS, second_gateway_mask
+from clearway_transforms.masks import where
 from clearway_transforms.parameters import CongestionParameters
 
 KM_PER_DEGREE = EARTH_RADIUS_M * np.pi / 180_000
@@ -35,8 +34,7 @@ RULES = (
 )
 """Every value that ``fault`` can take, in the order of the rules."""
 
-
-NOT_USED = (*("heading_deg", "topic", "log_partition", "log_offset", "vehicle_bucket"),)
+NOT_USED = ("heading_deg", "topic", "log_partition", "log_offset", "vehicle_bucket")
 """Columns of ``gps_pings`` that no rule and no later step looks at."""
 
 _FAULT = pl.Enum(RULES)
@@ -168,20 +166,14 @@ def flag_second_gateway(fixes: pl.LazyFrame, parameters: CongestionParameters) -
     within ``two_gateways_s``, and stays where it fills a gap. Two clocks and two positions for one
     place would zigzag, and count twice. Vehicles can be matched only under one pseudonym.
     """
-
-    def heard_twice(columns: Sequence[pl.Series]) -> pl.Series:
-        vehicle, time_ms, gateway = columns
-        return pl.Series(
-            second_gateway_mask(
-                vehicle.to_numpy(),
-                time_ms.to_numpy(),
-                _numbered(gateway).to_numpy(),
-                within_ms=round(parameters.two_gateways_s * 1000),
-            )
-        )
-
-    echo = pl.map_batches(
-        ["vehicle_code", "observed_ms", "gateway"], heard_twice, return_dtype=pl.Boolean
+    echo = where(
+        second_gateway_mask,
+        [
+            "vehicle_code",
+            "observed_ms",
+            pl.col("gateway").map_batches(_numbered, return_dtype=pl.Int64),
+        ],
+        within_ms=round(parameters.two_gateways_s * 1000),
     )
     return fixes.with_columns(fault=_fault("two_gateways", echo))
 
@@ -227,22 +219,11 @@ def flag_jumps(fixes: pl.LazyFrame, parameters: CongestionParameters) -> pl.Lazy
     of a stretch is the odd one out, it goes instead of those that follow. No pair is judged after
     ``max_gap_sparse_s``, so that one bad fix cannot spoil more than that.
     """
-
-    def jumps(columns: Sequence[pl.Series]) -> pl.Series:
-        vehicle, time_ms, lon, lat = (column.to_numpy() for column in columns)
-        return pl.Series(
-            jump_mask(
-                vehicle,
-                time_ms,
-                lon,
-                lat,
-                max_speed_kmh=parameters.max_speed_kmh,
-                max_gap_ms=round(parameters.max_gap_sparse_s * 1000),
-            )
-        )
-
-    jumped = pl.map_batches(
-        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"], jumps, return_dtype=pl.Boolean
+    jumped = where(
+        jump_mask,
+        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"],
+        max_speed_kmh=parameters.max_speed_kmh,
+        max_gap_ms=round(parameters.max_gap_sparse_s * 1000),
     )
     return fixes.with_columns(fault=_fault("jump", jumped))
 
@@ -262,21 +243,11 @@ def flag_acceleration(fixes: pl.LazyFrame, parameters: CongestionParameters) -> 
     As in `flag_jumps` the fix goes and its neighbours are judged again without it. Fixes without
     reported speed are not judged.
     """
-
-    def impossible(columns: Sequence[pl.Series]) -> pl.Series:
-        vehicle, time_ms, speed = (column.to_numpy() for column in columns)
-        return pl.Series(
-            acceleration_mask(
-                vehicle,
-                time_ms,
-                speed,
-                max_acceleration_ms2=parameters.max_acceleration_ms2,
-                max_gap_ms=round(parameters.reported_max_gap_s * 1000),
-            )
-        )
-
-    too_much = pl.map_batches(
-        ["vehicle_code", "observed_ms", "speed_kmh"], impossible, return_dtype=pl.Boolean
+    too_much = where(
+        acceleration_mask,
+        ["vehicle_code", "observed_ms", "speed_kmh"],
+        max_acceleration_ms2=parameters.max_acceleration_ms2,
+        max_gap_ms=round(parameters.reported_max_gap_s * 1000),
     )
     return fixes.with_columns(fault=_fault("acceleration", too_much))
 

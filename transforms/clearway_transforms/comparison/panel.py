@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from clearway_transforms.comparison.verdict import Reason, verdict_and_reasons
-from clearway_transforms.estimators import student_t
+from clearway_transforms.estimators import ratio_variance, student_t
 from clearway_transforms.parameters import ComparisonParameters
 
 ROW_COLUMNS = (
@@ -174,22 +174,17 @@ def _panel(
     return sums.with_columns(
         pace=pace,
         weight=pl.col("weight").cast(pl.Float64),
-        vehicle_variance=_vehicle_variance(pace),
+        # Squares are in dm and ds, a hundredth of mm and ms: the pace has the same number in both.
+        vehicle_variance=ratio_variance(
+            pace,
+            n=pl.col("n_clusters"),
+            distance_sq=pl.col("distance_sq_dm2"),
+            duration_sq=pl.col("duration_sq_ds2"),
+            product=pl.col("distance_duration_dm_ds"),
+            distance=pl.col("distance_mm") / 100,
+        ),
         few_days_factor=(pl.col("n_days") / (pl.col("n_days") - 1)).sqrt(),
     )
-
-
-def _vehicle_variance(pace: pl.Expr) -> pl.Expr:
-    """Return the squared standard error of the pace, each vehicle and day being a cluster."""
-    # Squares are in dm and ds, a hundredth of mm and ms: the pace has the same number in both.
-    residual = (
-        pl.col("duration_sq_ds2")
-        - 2 * pace * pl.col("distance_duration_dm_ds")
-        + pace * pace * pl.col("distance_sq_dm2")
-    ).clip(lower_bound=0)
-    distance_dm = pl.col("distance_mm") / 100
-    n = pl.col("n_clusters")
-    return n / (n - 1) * residual / (distance_dm * distance_dm)
 
 
 def _answers(

@@ -14,7 +14,8 @@ import polars as pl
 import polars_h3
 
 from clearway_transforms.parameters import CongestionParameters
-from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES, OUTLINE_COUNTS, SUMS
+from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES, SUMS
+from clearway_transforms.travel.legs import OUTLINE_COUNTS
 
 ALL_CLASSES = "all"
 
@@ -184,7 +185,13 @@ def _of_all_rows(
     )
 
 
-def with_all_classes(vehicle_travel: pl.LazyFrame, apart: Sequence[str] = ()) -> pl.LazyFrame:
+def with_all_classes(
+    vehicle_travel: pl.LazyFrame,
+    apart: Sequence[str] = (),
+    *,
+    place: Sequence[str] = ("h3_cell", "window_start"),
+    sums: Sequence[str] = (*SUMS, "n_seen"),
+) -> pl.LazyFrame:
     """Return the rows of class 'all', and of each class on days that saw more than one.
 
     Each vehicle has one row per cell and window within 'all', however many classes it reported.
@@ -192,39 +199,43 @@ def with_all_classes(vehicle_travel: pl.LazyFrame, apart: Sequence[str] = ()) ->
     Parameters
     ----------
     vehicle_travel
-        One row per cell, window, class and vehicle, of whole UTC days of ``window_start``.
+        One row per place, class and vehicle, of whole UTC days of ``window_start``.
     apart
         Classes that 'all' leaves out on days that saw any other: motorcycles pass a queue, buses
         halt at stops, and a mean over both kinds is the speed of neither.
+    place
+        Columns that say where and when, ``window_start`` among them.
+    sums
+        Columns that add up.
     """
-    columns = [*_CELL, *_VEHICLE, *SUMS, "n_seen"]
+    columns = [*place, "vehicle_class", *_VEHICLE, *sums]
 
     def with_all(rows: pl.DataFrame) -> pl.DataFrame:
         if rows["vehicle_class"].n_unique() > 1:
-            return _with_all_of_several(rows, apart)
+            return _with_all_of_several(rows, apart, place=place, sums=sums)
         # Where there is one class a vehicle has one row already.
         return rows.with_columns(vehicle_class=pl.lit(ALL_CLASSES))
 
     return _of_all_rows(vehicle_travel.select(columns), with_all)
 
 
-def _with_all_of_several(rows: pl.DataFrame, apart: Sequence[str]) -> pl.DataFrame:
+def _with_all_of_several(
+    rows: pl.DataFrame, apart: Sequence[str], *, place: Sequence[str], sums: Sequence[str]
+) -> pl.DataFrame:
     day = pl.col("window_start").dt.date().alias("day")
     days = rows.group_by(day).agg(
         several=pl.col("vehicle_class").n_unique() > 1,
         only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
     )
     known = rows.with_columns(day).join(days, on="day", how="left", validate="m:1")
-    all_classes = pl.lit(ALL_CLASSES).alias("vehicle_class")
-    by_class = known.filter("several")
-    alone = known.filter(~pl.col("several")).with_columns(all_classes)
     together = (
-        by_class.filter(~pl.col("vehicle_class").is_in(list(apart)) | pl.col("only_apart"))
-        .group_by("h3_cell", "window_start", *_VEHICLE)
-        .agg(pl.col(*SUMS, "n_seen").sum())
-        .with_columns(all_classes)
+        known.filter(~pl.col("vehicle_class").is_in(list(apart)) | pl.col("only_apart"))
+        .group_by(*place, *_VEHICLE)
+        .agg(pl.col(sums).sum())
+        .with_columns(vehicle_class=pl.lit(ALL_CLASSES))
     )
-    return pl.concat([each.select(rows.columns) for each in (alone, together, by_class)])
+    by_class = known.filter("several")
+    return pl.concat([each.select(rows.columns) for each in (together, by_class)])
 
 
 def cell_travel(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:

@@ -14,6 +14,9 @@ from clearway_transforms.parameters import CongestionParameters
 METHODS = ("night_p85", "overnight_p85", "own_p85", "parent_p85", "city_p85")
 """Steps of the free-flow ladder, best first."""
 
+LONGEST_WITH_A_NIGHT = 60
+"""Longer windows mix day and night. [min]"""
+
 _OF_CELL = ["h3_cell", "vehicle_class"]
 
 
@@ -40,6 +43,7 @@ def free_flow(
         IANA name of the city's clock, by which it is night.
     nights
         Rows of ``period_travel`` of whole nights, further back than the windows go; None is none.
+        Not asked where windows are longer than an hour.
 
     Returns
     -------
@@ -76,13 +80,17 @@ def free_flow(
         "of_city": _step(windows, ["vehicle_class"], parameters, method="city_p85"),
     }
     keys = [_OF_CELL, _OF_CELL, ["parent", "vehicle_class"], ["vehicle_class"]]
-    if nights is not None:
+    if nights is not None and window_minutes <= LONGEST_WITH_A_NIGHT:
         steps["overnight"] = _overnight(nights, parameters, time_zone=time_zone)
         keys.append(_OF_CELL)
     found = windows.select("h3_cell", "parent", "vehicle_class").unique()
     for (name, step), key in zip(steps.items(), keys, strict=True):
         found = found.join(step.rename({"found": name}), on=key, how="left", validate="m:1")
-    return found.select(*_OF_CELL, best=_best(steps)).unnest("best")
+    return (
+        found.select(*_OF_CELL, best=_best(steps))
+        .unnest("best")
+        .with_columns(pl.col("look_back_end") + pl.duration(minutes=window_minutes))
+    )
 
 
 def _best(steps: Collection[str]) -> pl.Expr:
@@ -105,7 +113,7 @@ def _night(
     local = pl.col("window_start").dt.convert_time_zone(time_zone)
     hour = local.dt.hour()
     late = (hour >= parameters.off_peak_from_hour) | (hour < parameters.off_peak_to_hour)
-    at_night = late & (window_minutes <= 60)  # noqa: PLR2004 -- longer windows mix day and night
+    at_night = late & (window_minutes <= LONGEST_WITH_A_NIGHT)
     days = (local.dt.date().max() - local.dt.date().min()).dt.total_days() + 1
     enough = (
         (pl.len() >= parameters.free_flow_windows)
@@ -143,7 +151,7 @@ def _overnight(
     enough = (pl.len() >= parameters.free_flow_days) & (
         pl.col("n_vehicles").max() >= parameters.free_flow_vehicles
     )
-    # A night ends with its calendar day; the caller adds the last window, up to an hour.
+    # A night ends with its calendar day, of which the last window, up to an hour, is added to all.
     end = pl.field("look_back_end") + pl.duration(hours=23)
     return _summary(speeds, _OF_CELL, parameters, "overnight_p85", enough).with_columns(
         pl.col("found").struct.with_fields(end)

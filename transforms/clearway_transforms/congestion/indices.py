@@ -69,6 +69,16 @@ def delay_s_per_km(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
     return pl.when(known).then(lost.clip(lower_bound=0.0))
 
 
+def speed_indices() -> dict[str, pl.Expr]:
+    """Return the three indices of rows with ``space_mean_kmh`` and ``free_flow_kmh``, by name."""
+    speeds = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
+    return {
+        "tti": travel_time_index(*speeds),
+        "congestion_index": congestion_index(*speeds),
+        "delay_s_per_km": delay_s_per_km(*speeds),
+    }
+
+
 def congestion(cell_speed: pl.LazyFrame, free_flow: pl.LazyFrame) -> pl.LazyFrame:
     """Return the indices of each row of ``cell_speed``.
 
@@ -79,14 +89,9 @@ def congestion(cell_speed: pl.LazyFrame, free_flow: pl.LazyFrame) -> pl.LazyFram
     free_flow
         From `free_flow`, at the same resolution and window.
     """
-    speeds = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
     return cell_speed.join(
         free_flow.select(*_OF_CELL, "free_flow_kmh", "free_flow_method"),
         on=_OF_CELL,
         how="left",
         validate="m:1",
-    ).with_columns(
-        tti=travel_time_index(*speeds),
-        congestion_index=congestion_index(*speeds),
-        delay_s_per_km=delay_s_per_km(*speeds),
-    )
+    ).with_columns(**speed_indices())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import polars as pl
 
 from clearway_transforms.congestion.cells import KMH_PER_MM_MS
-from clearway_transforms.estimators import student_t
+from clearway_transforms.estimators import ratio_variance, student_t
 from clearway_transforms.parameters import CongestionParameters
 
 BLENDED = {
@@ -74,17 +72,18 @@ def pace_cv(
 
     Notes
     -----
-    Ratio estimator with the vehicle as the cluster, as fixes of one vehicle are not independent:
-
-    .. math:: var(p) = \\frac{n}{n-1} \\sum_j (T_j - p D_j)^2 / D^2
-
-    References
-    ----------
-    W. G. Cochran, "Sampling Techniques", 3rd ed., Wiley, 1977, chapter 6.
+    `clearway_transforms.estimators.ratio_variance` with the vehicle as the cluster, as fixes of one
+    vehicle are not independent.
     """
     pace = duration / distance
-    residual = (duration_sq - 2 * pace * product + pace * pace * distance_sq).clip(lower_bound=0)
-    variance = n_vehicles / (n_vehicles - 1) * residual / (distance * distance)
+    variance = ratio_variance(
+        pace,
+        n=n_vehicles,
+        distance_sq=distance_sq,
+        duration_sq=duration_sq,
+        product=product,
+        distance=distance,
+    )
     return pl.when((n_vehicles >= 2) & (distance > 0)).then(variance.sqrt() / pace)  # noqa: PLR2004
 
 
@@ -157,38 +156,6 @@ def _half_width(cv: pl.Expr, parameters: CongestionParameters) -> pl.Expr:
     typical = parameters.typical_vehicle_cv**2 / effective
     variance = (own * cv * cv + known * typical) / (own + known) + parameters.interval_cv_floor**2
     return student_t(own + known, parameters.interval_level) * variance.sqrt()
-
-
-def vehicles_needed(cv: float, relative_error: float, *, level: float = 0.95) -> tuple[int, int]:
-    r"""Return how many vehicles a mean speed needs, by the normal quantile and by Student's t.
-
-    Parameters
-    ----------
-    cv
-        Coefficient of variation between vehicles. [1]
-    relative_error
-        Half-width of the interval over the mean. [1]
-    level
-        Of the interval. [1]
-
-    Returns
-    -------
-    tuple
-        Smallest n with :math:`n \ge (q \, cv / e)^2`, q being the normal quantile, and q being
-        Student's t for n - 1 vehicles. [1]
-
-    References
-    ----------
-    S. Turner and D. Holdener, "Probe vehicle sample sizes for real-time information", 1995.
-    """
-    from scipy.stats import norm, t  # noqa: PLC0415 -- takes most of a second
-
-    ratio = cv / relative_error
-    by_normal = ceil((norm.ppf((1 + level) / 2) * ratio) ** 2)
-    n = max(by_normal, 2)
-    while n < (t.ppf((1 + level) / 2, n - 1) * ratio) ** 2:
-        n += 1
-    return by_normal, n
 
 
 def _quality(parameters: CongestionParameters) -> pl.Expr:

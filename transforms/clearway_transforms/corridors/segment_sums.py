@@ -6,12 +6,10 @@ several pseudonym epochs their number is that of the largest epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from clearway_core.contracts.corridor_tables import WINDOW
-from clearway_transforms.congestion.cells import ALL_CLASSES, KMH_PER_MM_MS
+from clearway_transforms.congestion.cells import KMH_PER_MM_MS
 from clearway_transforms.corridors.corridor_passes import SUMS
 from clearway_transforms.parameters import CongestionParameters, ReliabilityParameters
 from clearway_transforms.reliability.periods import with_period
@@ -63,36 +61,6 @@ def count_queues(
         )
         .drop("queue")
     )
-
-
-def with_all_classes(
-    vehicle_travel: pl.LazyFrame, place: Sequence[str], apart: Sequence[str] = ()
-) -> pl.LazyFrame:
-    """Return the rows of class 'all', and of each class on days that saw more than one.
-
-    Parameters
-    ----------
-    vehicle_travel
-        One row per place, class and vehicle, of whole UTC days of ``window_start``.
-    place
-        Columns that say where and when, ``window_start`` among them.
-    apart
-        Classes that 'all' leaves out on days that saw any other, as for cells.
-    """
-    day = pl.col("window_start").dt.date().alias("day")
-    days = vehicle_travel.group_by(day).agg(
-        several=pl.col("vehicle_class").n_unique() > 1,
-        only_apart=pl.col("vehicle_class").is_in(list(apart)).all(),
-    )
-    known = vehicle_travel.with_columns(day).join(days, on="day", how="left", validate="m:1")
-    together = (
-        known.filter(pl.col("only_apart") | ~pl.col("vehicle_class").is_in(list(apart)))
-        .group_by(*place, *VEHICLE)
-        .agg(pl.col(name).sum() for name in SUMS)
-        .with_columns(vehicle_class=pl.lit(ALL_CLASSES))
-    )
-    columns = [*place, "vehicle_class", *VEHICLE, *SUMS]
-    return pl.concat([together.select(columns), known.filter("several").select(columns)])
 
 
 def corridor_travel(vehicle_corridor_travel: pl.LazyFrame, segments: pl.LazyFrame) -> pl.LazyFrame:

@@ -17,7 +17,7 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_transforms.air import air_quality
 from clearway_transforms.air.calibration import LinearCalibration, chosen
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.days import day_start
 from clearway_transforms.parameters import air_parameters
 
 
@@ -135,7 +135,7 @@ def _days(
 
 
 def _has_odd_minutes(day: date, city: City) -> bool:
-    offset = tables.day_start(day).astimezone(city.time_zone).utcoffset() or timedelta()
+    offset = day_start(day).astimezone(city.time_zone).utcoffset() or timedelta()
     return offset % timedelta(hours=1) != timedelta()
 
 
@@ -155,6 +155,6 @@ def _day(
     ).filter(pl.col("hour_date") == day)
     contract = LAKE_CONTRACTS["air_hourly"]
     rows = hours.select(contract.columns).sort(contract.key).collect()
-    start = tables.day_start(day)
+    start = day_start(day)
     of_day = pl.col("observed_at").is_between(start, start + timedelta(days=1), closed="left")
     return values.filter(of_day), rows

@@ -13,17 +13,13 @@ from clearway_transforms.blending import blend
 from clearway_transforms.congestion import cells, indices
 from clearway_transforms.congestion import speed as speeds
 from clearway_transforms.congestion.free_flow import free_flow
-from clearway_transforms.jobs import tables
 from clearway_transforms.jobs.periods import nights
-from clearway_transforms.jobs.product import Product, finished, replace
+from clearway_transforms.jobs.product import Product
 from clearway_transforms.parameters import (
     CongestionParameters,
     blend_parameters,
     congestion_parameters,
 )
-
-_LONGEST_WITH_A_NIGHT = 60
-"""Longer windows mix day and night. [min]"""
 
 
 def build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress: Progress) -> None:
@@ -36,17 +32,12 @@ def build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress:
     days = sorted(days)
     for number, day in enumerate(days):
         rolled = rolled_travel(lake, product, parameters, [day])
-        sums = finished(cells.cell_travel(rolled), "cell_travel", product)
-        replace(lake, "cell_travel", sums, product=product, days=[day])
+        product.replace(lake, "cell_travel", cells.cell_travel(rolled), [day])
         progress(number + 1, 2 * len(days), f"{day} travel")
-    held = tables.window_days(
-        lake.table("cell_travel"),
-        resolution=product.resolution,
-        window_minutes=product.window_minutes,
-    )
+    held = product.held_days(lake, "cell_travel")
     touched = sorted({*days, *_borrowers(held, days)})
     for day in touched:
-        replace(lake, "cell_speed", _speed_of(lake, product, day), product=product, days=[day])
+        product.replace(lake, "cell_speed", _speed_of(lake, product, day), [day])
     recent = _look_back(lake, product, parameters)
     look_back = product.scan(lake, "cell_travel", recent)
     overnight = nights(lake, product.resolution)
@@ -56,7 +47,7 @@ def build_cells(lake: Lake, product: Product, *, days: Sequence[date], progress:
     for number, day in enumerate(touched):
         speed = product.scan(lake, "cell_speed", [day])
         congested = indices.congestion(speed, reference.lazy())
-        replace(lake, "congestion", congested, product=product, days=[day])
+        product.replace(lake, "congestion", congested, [day])
         done = len(days) + (number + 1) * len(days) // len(touched)
         progress(done, 2 * len(days), f"{day} congestion")
 
@@ -119,7 +110,7 @@ def rolled_travel(
         UTC dates; None is all.
     """
     reach = None if days is None else {day + timedelta(days=on) for day in days for on in (0, 1)}
-    base = product.scan_vehicles(lake, None if reach is None else sorted(reach))
+    base = product.base.scan(lake, "vehicle_travel", None if reach is None else sorted(reach))
     rolled = cells.roll_up(
         cells.count_queues(base, parameters),
         resolution=product.resolution,
@@ -145,18 +136,12 @@ def free_flow_rows(
         resolution=product.resolution,
         window_minutes=product.window_minutes,
         time_zone=product.time_zone,
-        nights=nights if product.window_minutes <= _LONGEST_WITH_A_NIGHT else None,
-    ).with_columns(pl.col("look_back_end") + pl.duration(minutes=product.window_minutes))
-    return finished(found, "free_flow", product)
+        nights=nights,
+    )
+    return product.finished(found, "free_flow")
 
 
 def _look_back(lake: Lake, product: Product, parameters: CongestionParameters) -> list[date]:
     """Return the days up to the newest of the product, whichever days were built just now."""
-    held = tables.window_days(
-        lake.table("cell_travel"),
-        resolution=product.resolution,
-        window_minutes=product.window_minutes,
-    )
-    if not held:
-        return []
+    held = product.held_days(lake, "cell_travel")
     return [day for day in held if (held[-1] - day).days < parameters.look_back_days]

@@ -15,18 +15,16 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_transforms.cleaning import clean, near_roads
 from clearway_transforms.congestion import cells
-from clearway_transforms.jobs import late_data, tables
+from clearway_transforms.congestion.speed import space_mean_kmh
+from clearway_transforms.jobs import late_data, pings
 from clearway_transforms.jobs.cells import build_cells
 from clearway_transforms.jobs.corridors import build_corridors
 from clearway_transforms.jobs.periods import PeriodAccount, build_period_travel, build_reliability
 from clearway_transforms.jobs.product import BASE_RESOLUTION, Product
-from clearway_transforms.jobs.release import released_sums, settle_release
+from clearway_transforms.jobs.release import settle_release
 from clearway_transforms.jobs.vehicles import build_vehicle_travel
 from clearway_transforms.parameters import congestion_parameters
 from clearway_transforms.travel import trips
-
-_NO_DAY = date.min
-"""Of which no table holds rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +126,7 @@ def build_congestion(  # noqa: PLR0913 -- the options of the command
         If resolution or window are not among those that can be built.
     """
     product = Product(resolution=resolution, window_minutes=window_minutes, city=city)
-    every = tables.ping_days(lake, time_from, time_to)
+    every = pings.ping_days(lake, time_from, time_to)
     if not every:
         span = f" from {time_from} to {time_to}" if time_from or time_to else ""
         message = (
@@ -158,16 +156,14 @@ def _account(lake: Lake, product: Product, days: tuple[date, ...]) -> Congestion
     counts = lake.table("cleaning_counts").scan().filter(pl.col("observed_date").is_in(days))
     by_name = counts.group_by("subject", "name").agg(pl.col("n").sum()).collect()
     found = Counter({(subject, name): n for subject, name, n in by_name.iter_rows()})
-    written = product.days_touched(days) or [_NO_DAY]
-    sums = product.scan(lake, "cell_travel", written).filter(
-        pl.col("vehicle_class") == cells.ALL_CLASSES
-    )
-    public = released_sums(
-        lake, resolution=product.resolution, window_minutes=product.window_minutes
-    ).filter(pl.col("window_date").is_in(list(written)))
+    written = product.days_touched(days)
+    of_all = pl.col("vehicle_class") == cells.ALL_CLASSES
+    sums = product.scan(lake, "cell_travel", written).filter(of_all)
+    public = product.scan(lake, "released_travel").filter(pl.col("window_date").is_in(written))
     passed = public.select(pl.len()).collect().item()
-    totals = tables.totals(sums).collect().row(0, named=True)
-    vehicles = tables.most_vehicles(product.scan_vehicles(lake, days or [_NO_DAY])).collect().item()
+    totals = _totals(sums).collect().row(0, named=True)
+    moved = product.base.scan(lake, "vehicle_travel", days)
+    vehicles = _most_vehicles(moved).collect().item()
     return CongestionAccount(
         resolution=product.resolution,
         window_minutes=product.window_minutes,
@@ -183,4 +179,24 @@ def _account(lake: Lake, product: Product, days: tuple[date, ...]) -> Congestion
         n_releasable=passed,
         n_suppressed=totals["n_rows"] - passed,
         **totals,
+    )
+
+
+def _most_vehicles(vehicle_travel: pl.LazyFrame) -> pl.LazyFrame:
+    """Return, as one value, the most distinct pseudonyms of one epoch that moved."""
+    return (
+        vehicle_travel.filter(pl.col("duration_ms") > 0)
+        .group_by("pseudonym_epoch")
+        .agg(n=pl.struct("provider", "vehicle").n_unique().cast(pl.Int64))
+        .select(pl.col("n").max())
+    )
+
+
+def _totals(cell_travel: pl.LazyFrame) -> pl.LazyFrame:
+    """Return, as one row, how many rows, cells and windows there are, and the mean of them all."""
+    return cell_travel.select(
+        n_rows=pl.len().cast(pl.Int64),
+        n_cells=pl.col("h3_cell").n_unique().cast(pl.Int64),
+        n_windows=pl.col("window_start").n_unique().cast(pl.Int64),
+        city_mean_kmh=space_mean_kmh(pl.col("distance_mm").sum(), pl.col("duration_ms").sum()),
     )

@@ -14,6 +14,7 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.corridor_lines import Corridor, read_corridors
 from clearway_core.lake import Lake
 from clearway_core.schema import polars_schema
+from clearway_transforms.congestion import cells
 from clearway_transforms.corridors import corridor_passes, corridor_times, segment_sums
 from clearway_transforms.corridors.corridor_segments import CorridorIndex
 from clearway_transforms.parameters import (
@@ -22,7 +23,7 @@ from clearway_transforms.parameters import (
     reliability_parameters,
 )
 from clearway_transforms.reliability.periods import days_frame
-from clearway_transforms.travel.allocation import WINDOW_MS
+from clearway_transforms.travel import allocation
 
 _REDRAWN_MM = 1
 """Lines whose length differs by more have been redrawn. [mm]"""
@@ -64,25 +65,18 @@ def vehicle_corridor_travel_of(
     if index is None:
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
     travel = corridor_passes.corridor_travel(paired, index, corridor_parameters())
-    vehicles = paired.group_by("vehicle_code").agg(
-        pl.col("provider", "vehicle").first().cast(pl.String),
-        pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
-    )
     names = {number: each.name for number, each in enumerate(index.corridors)}
     directions = {number: each.direction for number, each in enumerate(index.corridors)}
-    instant = pl.from_epoch(pl.col("window") * WINDOW_MS, time_unit="ms")
     return (
-        travel.with_columns(
-            pl.col("segment").cast(pl.Int32),
-            window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-        )
+        allocation.named(travel.lazy(), paired.lazy())
         .filter(pl.col("window_start").dt.date() == day)
-        .join(vehicles, on="vehicle_code", validate="m:1")
         .with_columns(
+            pl.col("segment").cast(pl.Int32),
             corridor=pl.col("corridor").replace_strict(names, return_dtype=pl.String),
             direction=pl.col("corridor").replace_strict(directions, return_dtype=pl.String),
         )
         .select(columns)
+        .collect()
     )
 
 
@@ -119,8 +113,11 @@ def build_corridors(lake: Lake, city: City | None, days: Sequence[date]) -> None
     touched = {day - timedelta(days=back) for day in days for back in (0, 1)}
     written = sorted(touched & {*held, *days})
     for day in written:
-        rows = segment_sums.with_all_classes(
-            _counted(lake, [day]), segment_sums.SEGMENT, congestion_parameters().classes_apart
+        rows = cells.with_all_classes(
+            _counted(lake, [day]),
+            congestion_parameters().classes_apart,
+            place=segment_sums.SEGMENT,
+            sums=corridor_passes.SUMS,
         )
         _replace(lake, "corridor_travel", segment_sums.corridor_travel(rows, segments), [day])
     times = pl.concat([_times_of(lake, city, segments, day) for day in written])
@@ -161,10 +158,11 @@ def _times_of(lake: Lake, city: City, segments: pl.LazyFrame, day: date) -> pl.D
         reliability_parameters(),
         time_zone=city.time_zone.key,
     )
-    rows = segment_sums.with_all_classes(
+    rows = cells.with_all_classes(
         spans.filter(pl.col("window_start").dt.date() == day),
-        (*segment_sums.SPAN, "segment"),
         congestion_parameters().classes_apart,
+        place=(*segment_sums.SPAN, "segment"),
+        sums=corridor_passes.SUMS,
     )
     return corridor_times.corridor_times(
         rows,

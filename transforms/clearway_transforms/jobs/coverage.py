@@ -14,7 +14,6 @@ from clearway_core.geo import cells_in_geometry, parent_of
 from clearway_core.lake import Lake
 from clearway_transforms.congestion.cells import ALL_CLASSES
 from clearway_transforms.jobs.product import Product
-from clearway_transforms.jobs.release import released_sums
 from clearway_transforms.release import coverage
 
 FINER = 2
@@ -61,7 +60,7 @@ def suppression(
     """
     product = Product(resolution=resolution, window_minutes=window_minutes, city=city)
     every = product.scan(lake, "cell_travel").filter(pl.col("vehicle_class") == ALL_CLASSES)
-    public = released_sums(lake, resolution=resolution, window_minutes=window_minutes)
+    public = product.scan(lake, "released_travel")
     if between is not None:
         within = pl.col("window_start").is_between(*between, closed="left")
         every, public = every.filter(within), public.filter(within)

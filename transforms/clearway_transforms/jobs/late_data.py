@@ -21,10 +21,10 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.lake import Lake
 from clearway_core.lake_changes import files_added, rows_held
 from clearway_core.schema import polars_schema
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs import pings
+from clearway_transforms.jobs.days import day_start
 from clearway_transforms.jobs.product import Product
 from clearway_transforms.parameters import PARAMETER_FOLDER
-from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES
 
 Units = Mapping[date, Sequence[int]]
 """Vehicle buckets by UTC day."""
@@ -77,7 +77,7 @@ def plan(lake: Lake, product: Product) -> Plan:
     raw = lake.table("gps_pings")
     raw_version = raw.version() or _NEVER
     made_with = digest(product.city)
-    every = tables.ping_days(lake)
+    every = pings.ping_days(lake)
     short = _shortened(lake)
 
     def touched(step: str) -> Units:
@@ -109,12 +109,12 @@ def touched_units(files: pl.DataFrame, every: Units) -> dict[date, list[int]]:
     found: dict[date, set[int]] = {}
     columns = ("observed_date", "vehicle_bucket", "first_at", "last_at")
     for day, bucket, first_at, last_at in files.select(columns).iter_rows():
-        start = tables.day_start(day)
+        start = day_start(day)
         end = start + timedelta(days=1)
         around = {day}
-        if first_at is None or first_at < start + tables.AFTER_DAY:
+        if first_at is None or first_at < start + pings.AFTER_DAY:
             around.add(day - timedelta(days=1))
-        if last_at is None or last_at >= end - tables.BEFORE_DAY:
+        if last_at is None or last_at >= end - pings.BEFORE_DAY:
             around.add(day + timedelta(days=1))
         for each in around:
             found.setdefault(each, set()).add(bucket)
@@ -200,9 +200,8 @@ def _shortened(lake: Lake) -> set[date]:
 
 
 def _key(step: str, product: Product) -> tuple[str, int, int]:
-    if step == _VEHICLES:
-        return step, product.base, BASE_WINDOW_MINUTES
-    return step, product.resolution, product.window_minutes
+    of = product.base if step == _VEHICLES else product
+    return step, of.resolution, of.window_minutes
 
 
 def _built(lake: Lake, step: str, product: Product, made_with: str) -> int | None:

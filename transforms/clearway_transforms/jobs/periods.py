@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -18,7 +18,7 @@ from clearway_core.contracts.period_tables import NEWEST
 from clearway_core.lake import Lake
 from clearway_core.progress import Progress, silent
 from clearway_transforms.congestion import cells
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs.days import day_start, utc_days
 from clearway_transforms.jobs.product import Product
 from clearway_transforms.parameters import congestion_parameters, reliability_parameters
 from clearway_transforms.reliability import periods
@@ -78,7 +78,7 @@ class Span:
 def local_days(product: Product, days: Iterable[date]) -> list[date]:
     """Return the local days that windows of these UTC days fall on."""
     zone = read_calendar(product.city).time_zone
-    midnights = [tables.day_start(day) for day in days]
+    midnights = [day_start(day) for day in days]
     ends = [start + _DAY - timedelta(minutes=allocation.BASE_WINDOW_MINUTES) for start in midnights]
     return sorted({instant.astimezone(zone).date() for instant in (*midnights, *ends)})
 
@@ -102,21 +102,17 @@ def build_period_travel(lake: Lake, product: Product, days: Sequence[date]) -> l
     """
     calendar = read_calendar(product.city)
     held = set(held_days(lake, product.resolution))
-    there = tables.window_days(
-        lake.table("vehicle_travel"),
-        resolution=product.base,
-        window_minutes=allocation.BASE_WINDOW_MINUTES,
-    )
+    there = product.base.held_days(lake, "vehicle_travel")
     gone = _days_once_read(lake) - {*there, *days}
     built, travelled = [], dict[date, pl.DataFrame]()
     for day in local_days(product, days):
-        utc_days = _utc_days(calendar.time_zone, day)
-        if day in held and gone.intersection(utc_days):
+        dates = utc_days(day, calendar.time_zone)
+        if day in held and gone.intersection(dates):
             continue
         # Two local days share a UTC day: it is read once.
         travelled = {
             each: travelled[each] if each in travelled else _with_queues(lake, product, each)
-            for each in utc_days
+            for each in dates
         }
         rows = _period_rows(pl.concat(travelled.values()).lazy(), product, calendar, day=day)
         if day in held or not rows.is_empty():
@@ -188,7 +184,7 @@ def nights(lake: Lake, resolution: int) -> pl.LazyFrame:
 
 
 def _with_queues(lake: Lake, product: Product, utc_day: date) -> pl.DataFrame:
-    base = product.scan_vehicles(lake, [utc_day])
+    base = product.base.scan(lake, "vehicle_travel", [utc_day])
     return cells.count_queues(base, congestion_parameters()).collect()
 
 
@@ -272,8 +268,7 @@ def _windows(lake: Lake, product: Product, days: pl.LazyFrame) -> pl.LazyFrame:
     parameters = reliability_parameters()
     held = days.select("local_date").collect()["local_date"].to_list()
     zone = read_calendar(product.city).time_zone
-    # Without any day, one of which no table holds rows.
-    utc = sorted({each for day in held for each in _utc_days(zone, day)}) or [date.min]
+    utc = sorted({each for day in held for each in utc_days(day, zone)})
     scanned = product.scan(lake, "cell_travel", utc).select(_WINDOW_COLUMNS)
     return periods.with_period(
         counting(scanned, parameters), days, parameters, time_zone=product.time_zone
@@ -293,13 +288,6 @@ def _days_once_read(lake: Lake) -> set[date]:
     """Return the UTC days whose fixes were ever read; the counts of cleaning stay."""
     days = lake.table("cleaning_counts").scan().select(pl.col("observed_date").unique())
     return set(days.collect()["observed_date"])
-
-
-def _utc_days(zone: tzinfo, day: date) -> list[date]:
-    """Return the UTC days that a local day lies on."""
-    start = datetime.combine(day, time(), zone).astimezone(UTC).date()
-    end = datetime.combine(day + _DAY, time(), zone).astimezone(UTC) - timedelta(microseconds=1)
-    return [start + timedelta(days=on) for on in range((end.date() - start).days + 1)]
 
 
 def _months(days: Iterable[date]) -> list[Span]:

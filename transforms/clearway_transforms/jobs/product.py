@@ -13,13 +13,15 @@ from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import UsageError
 from clearway_core.geo import COARSEST_RESOLUTION, FINEST_RESOLUTION
 from clearway_core.lake import Lake
-from clearway_transforms.jobs import tables
-from clearway_transforms.travel import allocation
+from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES
 
 WINDOWS = (15, 60, 1440)
 """Window lengths that can be built [min]."""
 
 BASE_RESOLUTION = 9
+
+_NO_DAY = date.min
+"""Of which no table holds rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,13 @@ class Product:
             raise UsageError(message)
 
     @property
-    def base(self) -> int:
-        """Resolution at which vehicle travel is kept for this product."""
-        return max(BASE_RESOLUTION, self.resolution)
+    def base(self) -> Product:
+        """Cells and windows in which vehicle travel is kept for this product."""
+        return Product(
+            resolution=max(BASE_RESOLUTION, self.resolution),
+            window_minutes=BASE_WINDOW_MINUTES,
+            city=self.city,
+        )
 
     @property
     def time_zone(self) -> str:
@@ -60,49 +66,50 @@ class Product:
         *,
         version: int | None = None,
     ) -> pl.LazyFrame:
-        """Return a table's rows of this product."""
-        return tables.scan_windows(
-            lake.table(table),
-            resolution=self.resolution,
-            window_minutes=self.window_minutes,
-            days=days,
-            version=version,
+        """Return a table's rows of this product, on some days or all."""
+        conditions: list[tuple[str, str, object]] = [
+            ("resolution", "=", self.resolution),
+            ("window_minutes", "=", self.window_minutes),
+        ]
+        if days is not None:
+            conditions.append(("window_date", "in", list(days) or [_NO_DAY]))
+        return lake.table(table).scan(conditions, version=version)
+
+    def held_days(self, lake: Lake, table: str) -> list[date]:
+        """Return the days for which a table holds rows of this product, in order."""
+        mine = (pl.col("resolution") == self.resolution) & (
+            pl.col("window_minutes") == self.window_minutes
+        )
+        return lake.table(table).partition_values().filter(mine)["window_date"].sort().to_list()
+
+    def replace(self, lake: Lake, table: str, rows: pl.LazyFrame, days: Sequence[date]) -> None:
+        """Put the rows in the place of a table's rows of these days and this product."""
+        lake.table(table).replace(
+            self.finished(rows, table).collect(),
+            {
+                "resolution": [self.resolution],
+                "window_minutes": [self.window_minutes],
+                "window_date": list(days),
+            },
         )
 
-    def scan_vehicles(self, lake: Lake, days: Sequence[date] | None = None) -> pl.LazyFrame:
-        """Return the vehicle travel that this product is made of."""
-        return tables.scan_windows(
-            lake.table("vehicle_travel"),
-            resolution=self.base,
-            window_minutes=allocation.BASE_WINDOW_MINUTES,
-            days=days,
+    def finished(self, rows: pl.LazyFrame, table: str) -> pl.LazyFrame:
+        """Return the rows with every column of a table, in the order of its key."""
+        contract = LAKE_CONTRACTS[table]
+        rows = rows.with_columns(
+            resolution=pl.lit(self.resolution, dtype=pl.Int32),
+            window_minutes=pl.lit(self.window_minutes, dtype=pl.Int32),
         )
+        if "window_date" in contract.columns:
+            rows = rows.with_columns(window_date=pl.col("window_start").dt.date())
+        return rows.select(contract.columns).sort(contract.key)
 
     def days_touched(self, days: Sequence[date]) -> list[date]:
         """Return the UTC dates on which windows begin that may hold travel of these days."""
-        if self.window_minutes == allocation.BASE_WINDOW_MINUTES or self.city is None:
+        if self.window_minutes == BASE_WINDOW_MINUTES or self.city is None:
             return sorted(days)
         return sorted({day - timedelta(days=back) for day in days for back in (0, 1)})
 
 
-def finished(rows: pl.LazyFrame, table: str, product: Product) -> pl.LazyFrame:
-    """Return the rows with every column of a table, in the order of its key."""
-    return tables.finished(
-        rows,
-        LAKE_CONTRACTS[table],
-        resolution=product.resolution,
-        window_minutes=product.window_minutes,
-    )
-
-
-def replace(
-    lake: Lake, table: str, rows: pl.LazyFrame, *, product: Product, days: Sequence[date]
-) -> None:
-    """Put the rows in the place of a table's rows of these days and this product."""
-    tables.replace_days(
-        lake.table(table),
-        finished(rows, table, product).collect(),
-        days,
-        resolution=product.resolution,
-        window_minutes=product.window_minutes,
-    )
+BASE = Product(resolution=BASE_RESOLUTION, window_minutes=BASE_WINDOW_MINUTES)
+"""In which vehicle travel is always kept, by UTC."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -15,9 +15,9 @@ from clearway_core.errors import InsufficientData, UsageError
 from clearway_core.lake import Lake
 from clearway_transforms.congestion import cells, indices
 from clearway_transforms.congestion import speed as speeds
-from clearway_transforms.jobs import tables
 from clearway_transforms.jobs.cells import free_flow_rows, rolled_travel
-from clearway_transforms.jobs.product import BASE_RESOLUTION, Product, finished
+from clearway_transforms.jobs.days import local_span, utc_days
+from clearway_transforms.jobs.product import BASE, Product
 from clearway_transforms.parameters import congestion_parameters, release_parameters
 from clearway_transforms.release import gate, ladder, public_values
 
@@ -75,11 +75,21 @@ def settle_release(
     days = _open_days(lake, zone, now)
     if not days:
         return ()
-    rule = gate.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    rule = rule_of(lake)
     settled = pl.concat(_settled(lake, day, zone, rule) for day in days)
     if not settled.is_empty():
         lake.table("released_travel").append(settled)
     return tuple(days)
+
+
+def rule_of(lake: Lake) -> gate.ReleaseRule:
+    """Return the rule for open data, by how many providers the data have ever held.
+
+    From the counts, which stay when raw GPS and vehicle travel are deleted.
+    """
+    providers = lake.table("cleaning_counts").scan().filter(pl.col("subject") == "provider")
+    n_providers = providers.select(pl.col("name").n_unique()).collect().item()
+    return gate.public_rule(n_providers=n_providers)
 
 
 def gated(contract: Contract) -> bool:
@@ -168,10 +178,8 @@ def _public_product(
 
 
 def _of_ladder(lake: Lake, table: str, product: Product, *, version: int | None) -> pl.LazyFrame:
-    settled = released_sums(
-        lake, resolution=product.resolution, window_minutes=product.window_minutes
-    )
-    speed = finished(speeds.cell_speed(settled, congestion_parameters()), "cell_speed", product)
+    settled = product.scan(lake, "released_travel")
+    speed = product.finished(speeds.cell_speed(settled, congestion_parameters()), "cell_speed")
     rows = product.scan(lake, table, version=version)
     if rows.head(1).collect().is_empty():
         rows = _computed(lake, product, table, version=version)
@@ -180,7 +188,7 @@ def _of_ladder(lake: Lake, table: str, product: Product, *, version: int | None)
 
 def _of_open_days(lake: Lake, table: str, product: Product, *, version: int | None) -> pl.LazyFrame:
     """Return the rows of days that are not settled, as far as they pass by themselves."""
-    rule = gate.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    rule = rule_of(lake)
     passing = gate.release(product.scan(lake, "cell_travel"), rule).select(_KEY)
     rows = product.scan(lake, table, version=version).filter(~_settled_by("window_start", lake))
     if "vehicle_class" in LAKE_CONTRACTS[table].columns:
@@ -195,13 +203,13 @@ def _by_own_counts(lake: Lake, table: str, *, version: int | None, live: bool) -
     and quarter of an hour is the same cell-window as in ``congestion``, so it is public only where
     that is.
     """
-    rule = gate.public_rule(n_providers=tables.n_providers(lake).collect().item())
+    rule = rule_of(lake)
     rows = gate.release(lake.table(table).scan(version=version), rule)
     evidence = next((name for name in _EVIDENCE if name in LAKE_CONTRACTS[table].columns), None)
     if live or evidence is None:
         return rows
     if table == "anomalies":
-        base = released_sums(lake, resolution=BASE_RESOLUTION, window_minutes=15)
+        base = BASE.scan(lake, "released_travel")
         return rows.join(base, on=["resolution", "h3_cell", "window_start"], how="semi")
     return rows.filter(_settled_by(evidence, lake))
 
@@ -212,15 +220,6 @@ def _settled_by(column: str, lake: Lake) -> pl.Expr:
         pl.col(column).is_between(start, end, closed="left") for start, end in settled_spans(lake)
     )
     return pl.any_horizontal(pl.lit(value=False), *spans)
-
-
-def released_sums(lake: Lake, *, resolution: int, window_minutes: int) -> pl.LazyFrame:
-    """Return the sums of the public cells and windows of a product, as on the day of release.
-
-    For this machine only: what is written elsewhere is rounded first.
-    """
-    conditions = [("resolution", "=", resolution), ("window_minutes", "=", window_minutes)]
-    return lake.table("released_travel").scan(conditions)
 
 
 def _as_released(table: str, rows: pl.LazyFrame, speed: pl.LazyFrame) -> pl.LazyFrame:
@@ -235,24 +234,19 @@ def _as_released(table: str, rows: pl.LazyFrame, speed: pl.LazyFrame) -> pl.Lazy
     joined = rows.drop(_OBSERVED).join(speed.select(*_KEY, *_OBSERVED), on=_KEY, validate="1:1")
     if table == "cell_speed":
         return joined.select(columns)
-    observed = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
-    return joined.with_columns(
-        tti=indices.travel_time_index(*observed),
-        congestion_index=indices.congestion_index(*observed),
-        delay_s_per_km=indices.delay_s_per_km(*observed),
-    ).select(columns)
+    return joined.with_columns(**indices.speed_indices()).select(columns)
 
 
 def _open_days(lake: Lake, zone: ZoneInfo, now: datetime) -> list[date]:
     """Return the local days that are closed, built in full and not settled yet, by any clock."""
     closed = now - timedelta(hours=release_parameters().closed_hours)
-    built = set(tables.window_days(lake.table("vehicle_travel"), resolution=9, window_minutes=15))
+    built = set(BASE.held_days(lake, "vehicle_travel"))
     raw = set(lake.table("gps_pings").partition_values()["observed_date"].to_list())
     taken = settled_spans(lake)
     days = []
     for day in sorted({day + timedelta(days=on) for day in built for on in (-1, 0, 1)}):
-        start, end = _span(day, zone)
-        dates = {start.date(), (end - timedelta(microseconds=1)).date()}
+        start, end = local_span(day, zone)
+        dates = set(utc_days(day, zone))
         whole = dates & built and not (dates & raw) - built
         if whole and end <= closed and not any(a < end and start < b for a, b in taken):
             days.append(day)
@@ -264,25 +258,14 @@ def settled_spans(lake: Lake) -> list[tuple[datetime, datetime]]:
     days = (
         lake.table("released_travel").scan().select("release_date", "time_zone").unique().collect()
     )
-    return sorted(_span(day, ZoneInfo(name)) for day, name in days.iter_rows())
-
-
-def _span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return the instants at which a local day begins and ends."""
-    start, end = (
-        datetime.combine(each, time(), zone).astimezone(UTC)
-        for each in (day, day + timedelta(days=1))
-    )
-    return start, end
+    return sorted(local_span(day, ZoneInfo(name)) for day, name in days.iter_rows())
 
 
 def _settled(lake: Lake, day: date, zone: ZoneInfo, rule: gate.ReleaseRule) -> pl.DataFrame:
     """Return the rows of ``released_travel`` of one local day."""
-    start, end = _span(day, zone)
+    start, end = local_span(day, zone)
     parameters = congestion_parameters()
-    base = Product(resolution=BASE_RESOLUTION, window_minutes=15).scan_vehicles(
-        lake, sorted({start.date(), (end - timedelta(microseconds=1)).date()})
-    )
+    base = BASE.scan(lake, "vehicle_travel", utc_days(day, zone))
     of_day = cells.count_queues(base, parameters).filter(
         pl.col("window_start").is_between(start, end, closed="left")
     )
@@ -290,7 +273,8 @@ def _settled(lake: Lake, day: date, zone: ZoneInfo, rule: gate.ReleaseRule) -> p
     sums = ladder.public_travel(travel, rule, time_zone=zone.key)
     columns = list(LAKE_CONTRACTS["released_travel"].columns)
     parts = [
-        finished(rows.lazy(), "cell_travel", Product(resolution=each[0], window_minutes=each[1]))
+        Product(resolution=each[0], window_minutes=each[1])
+        .finished(rows.lazy(), "cell_travel")
         .with_columns(release_date=pl.lit(day), time_zone=pl.lit(zone.key))
         .collect()
         .select(columns)
@@ -302,7 +286,7 @@ def _settled(lake: Lake, day: date, zone: ZoneInfo, rule: gate.ReleaseRule) -> p
 def _computed(lake: Lake, product: Product, table: str, *, version: int | None) -> pl.LazyFrame:
     """Return the rows of a product that was never built."""
     parameters = congestion_parameters()
-    travelled = not product.scan_vehicles(lake).head(1).collect().is_empty()
+    travelled = not product.base.scan(lake, "vehicle_travel").head(1).collect().is_empty()
     if version is not None or table not in COMPUTABLE or not travelled:
         at = "" if version is None else f" at version {version}"
         message = (
@@ -312,8 +296,8 @@ def _computed(lake: Lake, product: Product, table: str, *, version: int | None) 
         )
         raise InsufficientData(message)
     rolled = rolled_travel(lake, product, parameters)
-    sums = finished(cells.cell_travel(rolled), "cell_travel", product).collect().lazy()
-    speed = finished(speeds.cell_speed(sums, parameters), "cell_speed", product).collect()
+    sums = product.finished(cells.cell_travel(rolled), "cell_travel").collect().lazy()
+    speed = product.finished(speeds.cell_speed(sums, parameters), "cell_speed").collect()
     if table == "cell_speed":
         return speed.lazy()
     newest = speed["window_date"].max()
@@ -321,4 +305,4 @@ def _computed(lake: Lake, product: Product, table: str, *, version: int | None) 
     reference = free_flow_rows(
         sums.filter(pl.col("window_date") > back), product, parameters
     ).collect()
-    return finished(indices.congestion(speed.lazy(), reference.lazy()), table, product)
+    return product.finished(indices.congestion(speed.lazy(), reference.lazy()), table)

@@ -17,16 +17,17 @@ from clearway_core.lake import Lake
 from clearway_core.progress import Progress
 from clearway_transforms.cleaning import clean
 from clearway_transforms.cleaning.near_roads import Roads, count_near_roads, read_roads
-from clearway_transforms.jobs import tables
+from clearway_transforms.jobs import pings
 from clearway_transforms.jobs.corridors import (
     corridor_index,
     vehicle_corridor_travel_of,
     write_vehicle_travel,
 )
+from clearway_transforms.jobs.days import day_start
 from clearway_transforms.jobs.late_data import Units, put_counts
-from clearway_transforms.jobs.product import Product, replace
+from clearway_transforms.jobs.product import Product
 from clearway_transforms.parameters import CongestionParameters, congestion_parameters
-from clearway_transforms.travel import allocation, trips
+from clearway_transforms.travel import allocation, legs, trips
 
 Counts = Counter[tuple[date, str, str]]
 """Counts by day, subject and name, as in ``cleaning_counts``."""
@@ -83,10 +84,10 @@ def located_pairs(
 
     Arguments and counts are those of `vehicle_travel_of`.
     """
-    start = tables.day_start(day)
+    start = day_start(day)
     counts: Counts = Counter()
     fixes = _clean(raw, parameters, day=day, city=city, counts=counts)
-    paired = allocation.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
+    paired = legs.located(trips.pair_fixes(fixes.lazy(), parameters), resolution).collect()
     in_day = pl.col("observed_at").is_between(start, start + timedelta(days=1), closed="left")
     kinds = paired.lazy().filter(in_day).select("kind").collect().to_series()
     counts[day, "fixes", "kept"] += len(kinds)
@@ -102,17 +103,17 @@ def travel_in_cells(
     paired: pl.DataFrame, parameters: CongestionParameters, *, day: date, resolution: int
 ) -> pl.DataFrame:
     """Return rows of ``vehicle_travel`` but for its constant columns, from `located_pairs`."""
-    start = tables.day_start(day)
+    start = day_start(day)
     end = start + timedelta(days=1)
-    legs = allocation.counted_legs(paired.lazy(), parameters, resolution).collect()
+    counted = legs.counted_legs(paired.lazy(), parameters).collect()
     in_day = pl.col("window").is_between(
         _window_number(start.timestamp()), _window_number(end.timestamp()), closed="left"
     )
     sums = allocation.add_up(
-        allocation.allocate(legs.lazy(), resolution).filter(in_day),
+        allocation.allocate(counted.lazy(), resolution).filter(in_day),
         allocation.count_fixes(paired.lazy(), resolution).filter(in_day),
     )
-    return _named(sums, paired.lazy()).collect()
+    return allocation.named(sums, paired.lazy()).collect()
 
 
 def _clean(
@@ -162,23 +163,6 @@ def _window_number(unix_s: float) -> int:
     return round(unix_s * 1000) // allocation.WINDOW_MS
 
 
-def _named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the sums with names and instants in the place of codes and numbers."""
-    vehicles = paired.group_by("vehicle_code").agg(
-        pl.col("provider", "vehicle").first().cast(pl.String),
-        pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
-    )
-    instant = pl.from_epoch(pl.col("window") * allocation.WINDOW_MS, time_unit="ms")
-    return (
-        sums.join(vehicles, on="vehicle_code", validate="m:1")
-        .with_columns(
-            pl.col("vehicle_class").cast(pl.String),
-            window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-        )
-        .drop("vehicle_code", "window")
-    )
-
-
 def build_vehicle_travel(lake: Lake, product: Product, *, units: Units, progress: Progress) -> None:
     """Write the vehicle travel of days and vehicle buckets, day by day, and their counts.
 
@@ -187,15 +171,15 @@ def build_vehicle_travel(lake: Lake, product: Product, *, units: Units, progress
     if not units:
         return
     parameters = congestion_parameters()
-    base = Product(resolution=product.base, window_minutes=allocation.BASE_WINDOW_MINUTES)
+    base = product.base
     roads, lines = read_roads(product.city), corridor_index(product.city)
-    every = tables.ping_days(lake)
+    every = pings.ping_days(lake)
     counts: dict[tuple[date, int, str, str], int] = {}
     total, done = sum(map(len, units.values())), 0
     for day, buckets in units.items():
         parts, along, seen = [], [], []
         for bucket in buckets:
-            raw = tables.scan_pings(lake, day, bucket).drop(clean.NOT_USED).collect()
+            raw = pings.scan_pings(lake, day, bucket).drop(clean.NOT_USED).collect()
             seen.append(raw.select("provider", "vehicle").unique())
             paired, found = located_pairs(
                 raw,
@@ -216,7 +200,7 @@ def build_vehicle_travel(lake: Lake, product: Product, *, units: Units, progress
             if lines is not None:
                 held = lake.table("vehicle_corridor_travel").scan([("window_date", "=", day)])
                 along.append(_of_others(held, gone, along[0]))
-        replace(lake, "vehicle_travel", pl.concat(parts).lazy(), product=base, days=[day])
+        base.replace(lake, "vehicle_travel", pl.concat(parts).lazy(), [day])
         write_vehicle_travel(lake, along, lines, day)
     put_counts(lake, counts)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from clearway_transforms.estimators import wilson_interval
+
 N_QUINTILES = 5
 
 LEVEL_Z = 1.6448536269514722
@@ -96,9 +98,12 @@ def suppression_by_quintile(
         pl.col("rows", "rows_hidden", "time", "time_hidden", "population").fill_null(0),
         pl.col("any_shown").fill_null(value=False),
     )
+    # Sums of floating-point numbers depend on their order.
+    cells = cells.sort("h3_cell")
     parts = [cells, cells.with_columns(quintile=pl.lit(0, dtype=pl.Int64))]
-    summed = pl.concat(parts).group_by("quintile").agg(*_summary())
-    return summed.with_columns(*_wilson("cells_suppressed", "n_cells")).sort(
+    summed = pl.concat(parts).group_by("quintile", maintain_order=True).agg(*_summary())
+    low, high = wilson_interval(pl.col("cells_suppressed"), pl.col("n_cells"), LEVEL_Z)
+    return summed.with_columns(cells_suppressed_low=low, cells_suppressed_high=high).sort(
         "quintile", nulls_last=True
     )
 
@@ -133,14 +138,4 @@ def _ratio(name: str, part: str, whole: str) -> list[pl.Expr]:
         share.alias(name),
         (share - LEVEL_Z * error).clip(0, 1).alias(f"{name}_low"),
         (share + LEVEL_Z * error).clip(0, 1).alias(f"{name}_high"),
-    ]
-
-
-def _wilson(name: str, number: str) -> list[pl.Expr]:
-    share, n, z = pl.col(name), pl.col(number), LEVEL_Z
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)).sqrt()
-    return [
-        (middle - reach).clip(0, 1).alias(f"{name}_low"),
-        (middle + reach).clip(0, 1).alias(f"{name}_high"),
     ]

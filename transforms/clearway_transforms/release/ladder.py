@@ -11,7 +11,8 @@ import polars_h3
 from clearway_transforms.congestion import cells
 from clearway_transforms.release.complementary import Codes, Fleet, Ladder, first_step, public_sets
 from clearway_transforms.release.gate import LADDER, ReleaseRule
-from clearway_transforms.travel.allocation import OUTLINE_COUNTS, SUMS
+from clearway_transforms.travel.allocation import SUMS
+from clearway_transforms.travel.legs import OUTLINE_COUNTS
 
 DAY_MINUTES = 1440
 

@@ -10,12 +10,9 @@ from statistics import NormalDist
 import polars as pl
 
 from clearway_transforms.congestion.cells import KMH_PER_MM_MS
-from clearway_transforms.congestion.indices import (
-    congestion_index,
-    delay_s_per_km,
-    travel_time_index,
-)
+from clearway_transforms.congestion.indices import congestion_index, speed_indices
 from clearway_transforms.congestion.speed import space_mean_kmh
+from clearway_transforms.estimators import wilson_interval
 from clearway_transforms.parameters import CongestionParameters, ReliabilityParameters
 from clearway_transforms.reliability.measures import counting
 from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES
@@ -113,15 +110,10 @@ def bottlenecks(
     bottleneck. They are ranked by the time that the probes lost against free flow per observed day;
     the probes are a sample, so the hours compare cells and do not count the traffic. The interval
     of the share takes days as the sample, those of the least observed time.
-
-    References
-    ----------
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
-    the American Statistical Association 22, 1927: interval of a share.
     """
     times = _times_of_day(with_congestion(windows, free_flow, parameters), parameters)
     z = NormalDist().inv_cdf((1 + speed_parameters.interval_level) / 2)
-    rows = _joined(times).with_columns(_share(z)).with_columns(_speeds())
+    rows = _joined(times).with_columns(_share(z)).with_columns(**speed_indices())
     known = pl.col("evidence") == "enough"
     return _ranked(rows).with_columns(pl.when(known).then(pl.col("rank", *_MEASURES)))
 
@@ -171,25 +163,14 @@ def _joined(times: pl.LazyFrame) -> pl.LazyFrame:
 
 def _share(z: float) -> list[pl.Expr]:
     share = pl.col("windows_congested") / pl.col("n_windows")
-    n = pl.col("n_days")
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = (share * (1 - share) / n + z * z / (4 * n * n)).sqrt() * z / (1 + z * z / n)
+    low, high = wilson_interval(share, pl.col("n_days"), z)
     return [
         share.alias("congested_share"),
-        (middle - half).clip(0, 1).alias("congested_share_low"),
-        (middle + half).clip(0, 1).alias("congested_share_high"),
+        low.alias("congested_share_low"),
+        high.alias("congested_share_high"),
         (pl.col("extra_us_per_day") / 1000 / MS_PER_H).alias("extra_h_per_day"),
         (pl.col("top_vehicle_ms") / pl.col("duration_ms")).alias("top_vehicle_share"),
         space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms")).alias("space_mean_kmh"),
-    ]
-
-
-def _speeds() -> list[pl.Expr]:
-    pair = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
-    return [
-        travel_time_index(*pair).alias("tti"),
-        congestion_index(*pair).alias("congestion_index"),
-        delay_s_per_km(*pair).alias("delay_s_per_km"),
     ]
 
 

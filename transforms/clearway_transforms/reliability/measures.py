@@ -7,9 +7,7 @@ import polars as pl
 from clearway_transforms.congestion import speed as speeds
 from clearway_transforms.congestion.indices import (
     SECONDS_PER_HOUR,
-    congestion_index,
-    delay_s_per_km,
-    travel_time_index,
+    speed_indices,
 )
 from clearway_transforms.estimators import weighted_quantiles
 from clearway_transforms.parameters import CongestionParameters, ReliabilityParameters
@@ -212,12 +210,10 @@ def _with_indices(rows: pl.LazyFrame) -> pl.LazyFrame:
     known = ~pl.col("evidence").is_in(["few_days", "few_windows"])
     paces = [f"pace_p{percent}_s_per_km" for percent in _PERCENTS]
     median, p80, p95 = (pl.col(name) for name in paces)
-    pair = (pl.col("space_mean_kmh"), pl.col("free_flow_kmh"))
+    indices = speed_indices()
     return rows.with_columns(pl.when(known).then(pl.col(paces))).with_columns(
-        tti=travel_time_index(*pair),
-        congestion_index=congestion_index(*pair),
-        delay_s_per_km=delay_s_per_km(*pair),
-        congestion_level_pct=100 * (travel_time_index(*pair) - 1),
+        **indices,
+        congestion_level_pct=100 * (indices["tti"] - 1),
         pti=planning_time_index(p95, pl.col("free_flow_kmh")),
         buffer_index=buffer_index(p95, pl.col("space_mean_kmh")),
         lottr=p80 / median,

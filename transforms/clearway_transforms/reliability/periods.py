@@ -16,12 +16,13 @@ from clearway_transforms.congestion import cells
 from clearway_transforms.parameters import ReliabilityParameters
 from clearway_transforms.travel.allocation import BASE_WINDOW_MINUTES, SUMS
 
-DAY_COLUMNS = ("day_type", "day_tags", "tagged")
-"""What `days_frame` knows of each day; tagged are school breaks and events."""
-
 
 def days_frame(calendar: Calendar, first: date, last: date) -> pl.LazyFrame:
-    """Return one row per day from first to last: ``local_date`` and `DAY_COLUMNS`."""
+    """Return one row per day from first to last.
+
+    Its ``local_date``, ``day_type`` and ``day_tags``, and whether it is ``tagged``: lies in a
+    school break or has an event.
+    """
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     rows = [(day, calendar.day_type(day), calendar.tag_text(day)) for day in days]
     schema = {"local_date": pl.Date, "day_type": pl.String, "day_tags": pl.String}
@@ -80,8 +81,8 @@ def with_period(
     Returns
     -------
     polars.LazyFrame
-        With ``local_date``, ``minute_of_day`` (of the window's start), `DAY_COLUMNS`, ``period``
-        and ``day_group``.
+        With ``local_date``, ``minute_of_day`` (of the window's start), what `days_frame` knows
+        of the day, ``period`` and ``day_group``.
     """
     windows = _windows(rows, days, parameters, time_zone=time_zone)
     return rows.join(windows, on="window_start", how="inner", validate="m:1")

@@ -11,13 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from clearway_core.contracts.wire import VEHICLE_CLASSES
 from clearway_transforms.geometry.crossings import Chords, pieces_of
-from clearway_transforms.geometry.location import cells_of, within_parent
 from clearway_transforms.geometry.outlines import known_outlines
-from clearway_transforms.geometry.sphere import distance_between_m
-from clearway_transforms.parameters import CongestionParameters
-from clearway_transforms.travel.chains import chain
+from clearway_transforms.travel.legs import CLASS, OUTLINE_COUNTS, within_column
 from clearway_transforms.travel.trips import COUNTED
 
 BASE_WINDOW_MINUTES = 15
@@ -37,17 +33,8 @@ SUMS = (
 )
 """Additive columns of ``vehicle_travel``."""
 
-OUTLINE_COUNTS = {resolution: f"n_pings_r{resolution}" for resolution in (7, 8, 9)}
-"""Columns with the fixes that also lie within the outline of a coarser cell.
-
-An H3 parent is not exactly the union of its children: a fix near the border may lie in a child, but
-outside the parent's hexagon, which is what a map shows.
-"""
-
 GROUP = ("vehicle_code", "vehicle_class", "h3_cell", "window")
 _PIECE_GROUP = (*GROUP, "sort_of_time")
-
-_CLASS = pl.col("vehicle_class").fill_null("unknown").cast(pl.Enum(VEHICLE_CLASSES))
 
 _INT64_0, _INT64_1 = (pl.lit(number, dtype=pl.Int64) for number in (0, 1))
 
@@ -56,114 +43,6 @@ _PIECE_COLUMNS = (
     *("distance_mm", "duration_ms"),
 )
 
-_LEG_COLUMNS = (
-    "vehicle_code",
-    "vehicle_class",
-    "kind",
-    "start_ms",
-    "end_ms",
-    "start_lon_deg",
-    "start_lat_deg",
-    "start_cell",
-    "end_lon_deg",
-    "end_lat_deg",
-    "end_cell",
-    "reported_mm",
-)
-
-
-def located(fixes: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
-    """Return fixes with their cell, and whether they lie within the outlines of its parents.
-
-    Adds ``h3_cell`` and, for the coarser of `OUTLINE_COUNTS`, ``within_r7`` and the like. Fixes
-    that have a cell already are returned as they are.
-    """
-    schema = fixes.collect_schema()
-    if "h3_cell" in schema:
-        return fixes
-    coarser = [each for each in OUTLINE_COUNTS if each < resolution]
-
-    def locate(rows: pl.DataFrame) -> pl.DataFrame:
-        outlines = known_outlines()
-        lon, lat = rows["lon_deg"].to_numpy(), rows["lat_deg"].to_numpy()
-        cells = cells_of(lon, lat, resolution, outlines)
-        within = {
-            _within(each): within_parent(cells, lon, lat, resolution=each, outlines=outlines)
-            for each in coarser
-        }
-        return rows.with_columns(h3_cell=cells, **within)
-
-    added = {"h3_cell": pl.UInt64(), **{_within(each): pl.Boolean() for each in coarser}}
-    return fixes.map_batches(
-        locate,
-        schema={**schema, **added},
-        predicate_pushdown=False,
-        projection_pushdown=False,
-    )
-
-
-def _within(resolution: int) -> str:
-    return f"within_r{resolution}"
-
-
-def counted_legs(
-    paired: pl.LazyFrame, parameters: CongestionParameters, resolution: int
-) -> pl.LazyFrame:
-    """Return the legs that count, short path pairs joined, with distance and cells of their ends.
-
-    Parameters
-    ----------
-    paired
-        From `clearway_transforms.travel.trips.pair_fixes`.
-    parameters
-        Thresholds.
-    resolution
-        H3 resolution of the cells.
-
-    Returns
-    -------
-    polars.LazyFrame
-        One row per leg with ``distance_mm`` and ``duration_ms``; a dwelling leg has distance 0.
-
-    Notes
-    -----
-    Fixes are sampled evenly in time, so the mean of reported speeds, weighted by time, is the
-    space-mean speed (Edie 1963); distance is then the mean of the leg's two speeds times its gap.
-    Without reported speeds distance is the chord between the fixes; pairs closer than
-    ``path_min_gap_s`` would turn position noise into speed and are joined to longer ones.
-    """
-    legs = (
-        located(paired, resolution)
-        .with_columns(
-            vehicle_class=_CLASS,
-            end_cell="h3_cell",
-            start_cell=pl.col("h3_cell").shift(1),
-            chain=chain(parameters),
-        )
-        .filter(pl.col("kind").is_in(COUNTED) & (pl.col("chain") >= 0))
-        .rename({"observed_ms": "end_ms", "lon_deg": "end_lon_deg", "lat_deg": "end_lat_deg"})
-        .with_columns(
-            reported_mm=((pl.col("start_speed_kmh") + pl.col("speed_kmh")) / 7.2 * pl.col("gap_ms"))
-        )
-        .select("chain", *_LEG_COLUMNS)
-    )
-    # Only members of a joined chain share its number; all others have one of their own.
-    alone = legs.filter(pl.col("chain") == 0).drop("chain")
-    joined = (
-        legs.filter(pl.col("chain") > 0)
-        .group_by("chain", maintain_order=True)
-        .agg(
-            pl.col("vehicle_code", "vehicle_class", "kind").first(),
-            pl.col("^start_.*$").first(),
-            pl.col("^end_.*$").last(),
-            pl.col("reported_mm").first(),
-        )
-        .select(_LEG_COLUMNS)
-    )
-    return pl.concat([alone, joined]).with_columns(
-        distance_mm=_distance_mm(), duration_ms=pl.col("end_ms") - pl.col("start_ms")
-    )
-
 
 def allocate(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     """Return each leg's share of every cell and 15-minute window that it crosses.
@@ -171,7 +50,7 @@ def allocate(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     Parameters
     ----------
     legs
-        From `counted_legs`.
+        From `clearway_transforms.travel.legs.counted_legs`.
     resolution
         H3 resolution of the cells.
 
@@ -198,7 +77,7 @@ def cut_by_cell(legs: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     Parameters
     ----------
     legs
-        From `counted_legs`.
+        From `clearway_transforms.travel.legs.counted_legs`.
     resolution
         H3 resolution of the cells.
 
@@ -250,26 +129,19 @@ def count_fixes(paired: pl.LazyFrame, resolution: int) -> pl.LazyFrame:
     Those that also lie within the outline of the cell's parents are in `OUTLINE_COUNTS`. A vehicle
     may have several rows for a cell and window; `add_up` adds them up.
     """
-
-    def inside(coarser: int) -> pl.Expr:
-        return pl.col(_within(coarser)) if coarser < resolution else pl.lit(value=True)
-
     counts = pl.col("kind").is_in(COUNTED).fill_null(value=False)
+    within = {
+        name: pl.col(within_column(each)).cast(pl.Int64) if each < resolution else _INT64_1
+        for each, name in OUTLINE_COUNTS.items()
+    }
     return _neighbours_added_up(
-        located(paired, resolution)
-        .filter(counts | counts.shift(-1, fill_value=False))
-        .select(
+        paired.filter(counts | counts.shift(-1, fill_value=False)).select(
             "vehicle_code",
-            _CLASS,
+            CLASS,
             "h3_cell",
-            (pl.col("observed_ms") // WINDOW_MS).alias("window"),
-            _INT64_1.alias("n_pings"),
-            *(
-                (pl.col(_within(each)).cast(pl.Int64) if each < resolution else _INT64_1).alias(
-                    name
-                )
-                for each, name in OUTLINE_COUNTS.items()
-            ),
+            window=pl.col("observed_ms") // WINDOW_MS,
+            n_pings=_INT64_1,
+            **within,
         ),
         GROUP,
     )
@@ -282,6 +154,37 @@ def add_up(pieces: pl.LazyFrame, fixes: pl.LazyFrame) -> pl.LazyFrame:
         pl.concat([by_sort.select(*GROUP, *_sums_by_sort()), fixes], how="diagonal")
         .group_by(GROUP)
         .agg(pl.col(name).sum() for name in (*SUMS, *OUTLINE_COUNTS.values()))
+    )
+
+
+def named(sums: pl.LazyFrame, paired: pl.LazyFrame) -> pl.LazyFrame:
+    """Return sums with names and instants in the place of codes and numbers.
+
+    Parameters
+    ----------
+    sums
+        With ``vehicle_code``, ``vehicle_class`` and ``window``.
+    paired
+        Fixes of those vehicles.
+
+    Returns
+    -------
+    polars.LazyFrame
+        With ``provider``, ``vehicle``, ``pseudonym_epoch`` (empty where there is none) and
+        ``window_start`` instead.
+    """
+    vehicles = paired.group_by("vehicle_code").agg(
+        pl.col("provider", "vehicle").first().cast(pl.String),
+        pl.col("pseudonym_epoch").min().cast(pl.String).fill_null(""),
+    )
+    instant = pl.from_epoch(pl.col("window") * WINDOW_MS, time_unit="ms")
+    return (
+        sums.join(vehicles, on="vehicle_code", validate="m:1")
+        .with_columns(
+            pl.col("vehicle_class").cast(pl.String),
+            window_start=instant.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+        )
+        .drop("vehicle_code", "window")
     )
 
 
@@ -298,23 +201,6 @@ def _neighbours_added_up(rows: pl.LazyFrame, group: Sequence[str]) -> pl.LazyFra
         .filter("ends")
         .select(*group, *(pl.col(name) - pl.col(name).shift(1, fill_value=0) for name in sums))
     )
-
-
-def _distance_mm() -> pl.Expr:
-    """Return the distance of legs; chords are worked out only where they are asked for."""
-    ends = ("start_lon_deg", "start_lat_deg", "end_lon_deg", "end_lat_deg")
-
-    def chords(columns: Sequence[pl.Series]) -> pl.Series:
-        path, *positions = columns
-        asked = pl.DataFrame(positions).filter(path)
-        chord_m = distance_between_m(*(pl.col(name) for name in ends))
-        millimetres = np.zeros(len(path))
-        millimetres[path.to_numpy()] = asked.select(chord_m * 1000).to_series().to_numpy()
-        return pl.Series(millimetres)
-
-    told = pl.when(pl.col("kind") == "reported").then(pl.col("reported_mm"))
-    chord_mm = pl.map_batches([pl.col("kind") == "path", *ends], chords, return_dtype=pl.Float64)
-    return told.otherwise(chord_mm).round().cast(pl.Int64)
 
 
 def _sort_of_time() -> pl.Expr:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from clearway_transforms.geometry.sphere import METRES_PER_DEGREE, distances_m
+from clearway_transforms.masks import where
 from clearway_transforms.parameters import CongestionParameters
 
 HOUR_MS = 3_600_000
@@ -113,14 +114,7 @@ def standing_mask(  # noqa: PLR0913 -- columns of one frame
     start, end = start[inside], end[inside]
 
     def close(other: np.ndarray) -> np.ndarray:
-        here, there = (lon_deg[start], lat_deg[start]), (lon_deg[other], lat_deg[other])
-        # The way along a meridian and a parallel is never shorter; who stands is close even so.
-        around_deg = np.abs(there[0] - here[0]) + np.abs(there[1] - here[1])
-        near: np.ndarray = 1.001 * METRES_PER_DEGREE * around_deg <= radius_m
-        far = np.flatnonzero(~near)
-        ends = (here[0][far], here[1][far], there[0][far], there[1][far])
-        near[far] = distances_m(*ends) <= radius_m
-        return near
+        return _within(radius_m, lon_deg[start], lat_deg[start], lon_deg[other], lat_deg[other])
 
     # Most fixes are further apart by latitude alone.
     maybe = np.abs(lat_deg[end] - lat_deg[start]) <= 1.001 * radius_m / METRES_PER_DEGREE
@@ -139,13 +133,24 @@ def standing_mask(  # noqa: PLR0913 -- columns of one frame
     return np.cumsum(change)[:-1] > 0
 
 
+def _within(radius_m: float, *ends_deg: np.ndarray) -> np.ndarray:
+    """Return which pairs of places, lon and lat of one and of the other, are this close."""
+    lon, lat, other_lon, other_lat = ends_deg
+    # The way along a meridian and a parallel is never shorter; who stands is close even so.
+    around_deg = np.abs(other_lon - lon) + np.abs(other_lat - lat)
+    near: np.ndarray = 1.001 * METRES_PER_DEGREE * around_deg <= radius_m
+    far = np.flatnonzero(~near)
+    near[far] = distances_m(*(each[far] for each in ends_deg)) <= radius_m
+    return near
+
+
 def boarding_mask(  # noqa: PLR0913 -- columns of one frame
     vehicle: np.ndarray,
     time_ms: np.ndarray,
     lon_deg: np.ndarray,
     lat_deg: np.ndarray,
-    *,
     changed: np.ndarray,
+    *,
     within_m: float,
     within_ms: int,
 ) -> np.ndarray:
@@ -193,23 +198,12 @@ def _before(name: str, same_vehicle: pl.Expr) -> pl.Expr:
 
 def _standing(parameters: CongestionParameters) -> pl.Expr:
     at_least_ms = round(parameters.dwell_s * 1000)
-
-    def standing(columns: Sequence[pl.Series]) -> pl.Series:
-        vehicle, time_ms, lon, lat = (column.to_numpy() for column in columns)
-        return pl.Series(
-            standing_mask(
-                vehicle,
-                time_ms,
-                lon,
-                lat,
-                radius_m=parameters.dwell_radius_m,
-                at_least_ms=at_least_ms,
-                at_most_ms=at_least_ms + round(parameters.max_gap_sparse_s * 1000),
-            )
-        )
-
-    return pl.map_batches(
-        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"], standing, return_dtype=pl.Boolean
+    return where(
+        standing_mask,
+        ["vehicle_code", "observed_ms", "lon_deg", "lat_deg"],
+        radius_m=parameters.dwell_radius_m,
+        at_least_ms=at_least_ms,
+        at_most_ms=at_least_ms + round(parameters.max_gap_sparse_s * 1000),
     )
 
 
@@ -217,25 +211,11 @@ def _boarding(parameters: CongestionParameters) -> pl.Expr:
     # A longer gap does not tell when the passenger got in, and would look beyond a day's edges.
     soon = pl.col("gap_ms") <= round(parameters.max_gap_sparse_s * 1000)
     changed = pl.col("occupied").ne_missing(pl.col("occupied_before")) & soon
-
-    def boarding(columns: Sequence[pl.Series]) -> pl.Series:
-        vehicle, time_ms, lon, lat, changes = (column.to_numpy() for column in columns)
-        return pl.Series(
-            boarding_mask(
-                vehicle,
-                time_ms,
-                lon,
-                lat,
-                changed=changes,
-                within_m=parameters.boarding_m,
-                within_ms=round(parameters.boarding_s * 1000),
-            )
-        )
-
-    return pl.map_batches(
+    return where(
+        boarding_mask,
         ["vehicle_code", "observed_ms", "lon_deg", "lat_deg", changed.fill_null(value=False)],
-        boarding,
-        return_dtype=pl.Boolean,
+        within_m=parameters.boarding_m,
+        within_ms=round(parameters.boarding_s * 1000),
     )
 
 
