@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve secrets test faults fuzz lint format check docs lock clean
+.PHONY: help demo airflow serve secrets test quick faults fuzz lint format check docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -39,8 +39,14 @@ serve: $(VENV)/.demo ## Show the demo's map again
 secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
 	@$(PYTHON) deploy/make_secrets.py
 
-test: $(VENV)/.dev ## Run all tests that this machine can run
-	$(BIN)/pytest -n auto --dist loadfile $(TEST_OPTIONS)
+# A file's tests stay together, for they share what is dear; tests/conftest.py puts long files first.
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev ## Run all tests that this machine can run (12 minutes)
+	$(PYTEST) $(TEST_OPTIONS)
+
+quick: $(VENV)/.dev ## Run the tests of rules and laws: no broker, no browser, no Airflow
+	$(PYTEST) tests/unit tests/property tests/architecture $(TEST_OPTIONS)
 
 faults: $(VENV)/.dev ## Break real gateways 1,100 times and account for every reading (20 minutes)
 	$(BIN)/python tests/trials/run.py $(FAULTS_OPTIONS)
@@ -58,11 +64,12 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: lint test ## Everything that must pass before a change lands
+check: lint quick ## What must pass before each commit (2 minutes)
 
-docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, licences
+docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, licences, architecture
 	$(BIN)/python -m clearway_core.contracts.generate
 	$(BIN)/python docs/generate/licences.py
+	$(BIN)/python docs/generate/architecture.py
 
 lock: $(VENV)/.dev ## Write constraints.txt from what is installed here
 	$(BIN)/pip freeze --exclude-editable --exclude clearway | LC_ALL=C sort -f > constraints.txt

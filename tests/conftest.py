@@ -39,6 +39,21 @@ def real_data() -> Path:
     pytest.skip(reason)
 
 
+LONG_FOLDERS = ("e2e", "faults", "integration", "golden", "attacks")
+"""Where most of the time goes, in this order; all others need seconds."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shared out to several processes, the longest files go first: none is left for the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    rank = {folder: place for place, folder in enumerate(LONG_FOLDERS)}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(
+        key=lambda item: (item.path not in slow, rank.get(item.path.parent.name, len(rank)))
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Pass over what kafka-python 3.0 itself does: both would fail whichever test runs then."""
     for warning in (

@@ -31,6 +31,8 @@ REPOSITORY = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))
 PROGRAMS = Path(sys.executable).parent
 PATIENCE_S = 180.0
+AIRFLOW_POLL_S = 5.0
+"""Each check of Airflow's health starts an Airflow: 5 s of a processor that the services need."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.airflow, pytest.mark.timeout(900)]
 
@@ -42,13 +44,17 @@ def _free_port() -> int:
 
 
 def _wait_for(
-    what: str, condition: Callable[[], bool], *, said: Callable[[], str] = lambda: ""
+    what: str,
+    condition: Callable[[], bool],
+    *,
+    said: Callable[[], str] = lambda: "",
+    poll_s: float = 0.5,
 ) -> None:
     give_up_at_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_at_s:
         if condition():
             return
-        time.sleep(0.5)
+        time.sleep(poll_s)
     pytest.fail(f"{what} did not happen within {PATIENCE_S:.0f} s\n{said()}")
 
 
@@ -118,7 +124,8 @@ class Stack:
             assert status in {None, 0}, f"{name} ended with {status}:\n{self.log(name)}"
             return self.is_healthy(name)
 
-        _wait_for(f"health of {name}", healthy, said=lambda: self.last_check)
+        poll_s = AIRFLOW_POLL_S if name.startswith("airflow") else 0.5
+        _wait_for(f"health of {name}", healthy, said=lambda: self.last_check, poll_s=poll_s)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]

@@ -11,6 +11,7 @@ import sys
 import tomllib
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,6 @@ def can_fetch(programs: Path, folder: Path) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def can_fetch_here(folder: Path) -> bool:
-    """Return whether the pip of this environment reaches an index."""
-    return can_fetch(Path(sys.executable).parent, folder)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_gateway_installs_without_any_heavy_package(gateway: Path, tmp_path: Path) -> None:
@@ -160,33 +156,47 @@ def wanted_on(machine: str) -> list[str]:
     return [f"{need.name}=={pinned[canonicalize_name(need.name)]}" for need in found]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("machine", "python"),
-    [("aarch64", "311"), ("aarch64", "312"), ("aarch64", "313"), ("armv7l", "311")],
-)
-def test_every_part_of_a_gateway_has_a_wheel_for_a_pi(
-    machine: str, python: str, tmp_path: Path
-) -> None:
-    """The glibc of Debian 12, which Raspberry Pi OS is made of, takes wheels up to 2.36."""
-    if not can_fetch_here(tmp_path):
+PIS = (("aarch64", "311"), ("aarch64", "312"), ("aarch64", "313"), ("armv7l", "311"))
+
+
+@pytest.fixture(scope="module")
+def wheels_for(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
+    """Return which wheels pip finds for each machine and Python; it mostly waits, so all at once.
+
+    The glibc of Debian 12, which Raspberry Pi OS is made of, takes wheels up to 2.36.
+    """
+    folder = tmp_path_factory.mktemp("wheels")
+    if not can_fetch(Path(sys.executable).parent, folder):
         pytest.skip("no package index can be reached from here")
+    with ThreadPoolExecutor(len(PIS)) as pool:
+        return dict(zip(PIS, pool.map(lambda pi: found_for(*pi, folder), PIS), strict=True))
+
+
+def found_for(machine: str, python: str, folder: Path) -> list[str]:
+    """Return the file names of the wheels that a gateway gets there."""
     platforms = [f"manylinux2014_{machine}"] + [
         f"manylinux_2_{minor}_{machine}" for minor in (17, 24, 28, 31, 34, 35, 36)
     ]
     options = [part for name in platforms for part in ("--platform", name)]
-    report = tmp_path / "report.json"
-
+    report = folder / f"{machine}-{python}.json"
     run(
         sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
-        "--target", tmp_path / "nothing", "--report", report, "--only-binary=:all:",
+        "--target", folder / "nothing", "--report", report, "--only-binary=:all:",
         "--implementation", "cp", "--python-version", python, *options, *wanted_on(machine),
-        cwd=tmp_path,
+        cwd=folder,
     )  # fmt: skip
-
     parts = json.loads(report.read_text(encoding="utf-8"))["install"]
-    wheels = [part["download_info"]["url"].rpartition("/")[2] for part in parts]
+    return [part["download_info"]["url"].rpartition("/")[2] for part in parts]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("machine", "python"), PIS)
+def test_every_part_of_a_gateway_has_a_wheel_for_a_pi(
+    machine: str, python: str, wheels_for: dict[tuple[str, str], list[str]]
+) -> None:
+    wheels = wheels_for[machine, python]
+
     assert len(wheels) >= len(wanted_on(machine))
     assert all(f"_{machine}." in wheel or "-none-any." in wheel for wheel in wheels), wheels
     if machine == "armv7l":

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from doubles.edge_doubles import all_bytes, batches_in, profile_file, write_csv
 
-N_RECORDS = 120_000
+N_RECORDS = 60_000
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 14))]
 
 
