@@ -124,6 +124,42 @@ def test_page_leaves_once_its_last_word_was_delivered_and_not_before(make):
     assert box.account(GPS).delivered == 10
 
 
+def test_page_whose_hour_goes_on_stays_when_its_word_was_delivered(make):
+    box = make()
+    box.put(parcel())
+    tell(box)
+    [_, batch] = box.waiting(9)
+    box.accept([batch.id])
+    tell(box, seq=1)
+    deliver(box)
+    assert [(page.closed, page.changed) for page in box.pages()] == [(False, False)]
+
+
+def test_word_that_was_evicted_is_told_again_and_no_other(make):
+    box = make()
+    for stream in (GPS, AIR):
+        box.put(Parcel(stream=stream, payload=b"", n_read=1, n_records=0, next_seq=0,
+                       dropped={"bad_checksum": 1}))  # fmt: skip
+        tell(box)
+    first, second = box.waiting(9)
+    box.reject([first.id], EVICTED_SIZE)
+    assert [page.changed for page in box.pages()] == [True, False]
+    box.accept([second.id])
+    assert [page.changed for page in box.pages()] == [True, False]
+
+
+def test_word_that_was_delivered_is_not_told_again_after_a_restart(tmp_path):
+    for _ in range(2):
+        box = SqliteOutbox(tmp_path / "outbox.sqlite", None, TurnableClock())
+        if not box.pages():
+            box.put(parcel())
+            tell(box)
+            [word, _] = box.waiting(9)
+            box.accept([word.id])
+        assert [page.changed for page in box.pages()] == [False]
+        box.close()
+
+
 def test_word_that_was_evicted_is_told_again(make):
     clock = TurnableClock()
     box = make(clock=clock)
@@ -174,6 +210,19 @@ def test_exchange_counts_on_the_pages_that_read_the_records(make):
     assert (first.spooled, first.dropped) == (0, {"trip_end": 10})
     assert (second.spooled, second.dropped) == (7, {"trip_end": 3})
     assert first.missing == second.missing == 0
+
+
+def test_exchange_gives_up_no_more_than_it_was_told_over_all_pages(make):
+    clock = TurnableClock()
+    box = make(clock=clock)
+    box.put(parcel(b"one", held=True))
+    clock.forward(3600)
+    box.put(parcel(b"two", next_seq=20, held=True))
+    held = box.held()
+    cut = replace(parcel(b"cut"), n_records=5, n_read=0, page=held[1].page)
+    with pytest.raises(ValueError, match="unaccounted"):
+        box.exchange([batch.id for batch in held], cut, dropped={GPS: {"trip_end": 13}})
+    assert box.held() == held
 
 
 def test_hours_of_an_unsynchronised_clock_are_corrected_and_nothing_expires_before(make):

@@ -32,7 +32,6 @@ from clearway_edge.outbox.settling import (
     arrived_after_all,
     drop_rest,
     leave,
-    origin,
     strayed,
     tell_again,
 )
@@ -157,10 +156,9 @@ class LedgerOutbox:
                 )
             self._store.remove(ids)
             for parcel in parcels:
-                number = origin(draft, parcel, open_records)
-                open_records[number] -= parcel.n_records
+                open_records[parcel.page] -= parcel.n_records
                 if parcel.payload:
-                    self._add(draft, number, parcel, created[number])
+                    self._add(draft, parcel.page, parcel, created[parcel.page])
             drop_rest(draft, open_records, dropped or {})
             if note is not None:
                 self._store.set_note(_EXCHANGE_NOTE, note)

@@ -108,7 +108,7 @@ class Parcel:
         Whether it was read from devices that do not wait to be told, such as a serial line: what
         they gave since the last commit is lost in a crash.
     page
-        `Waiting.page` of the batch that its records were in; for parcels of an exchange only.
+        `Waiting.page` of the batch that its records were in, in an exchange; else 0.
     tells
         Pages that it tells about: `PageAccount.id` -> `PageAccount.revision`.
     """
@@ -123,7 +123,7 @@ class Parcel:
     clock: str | None = None
     held: bool = False
     from_devices: bool = False
-    page: int | None = None
+    page: int = 0
     tells: Mapping[int, int] = field(default_factory=dict)
 
     def also_dropped(self, more: Mapping[str, int]) -> Parcel:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.errors import ContractViolation
 from clearway_core.stream.batch import decode
 from clearway_edge.outbox.batch_store import (
@@ -18,14 +17,13 @@ from clearway_edge.outbox.batch_store import (
     leaves_in_order,
 )
 from clearway_edge.outbox.ledger import Draft, Opened, added
-from clearway_edge.outbox.outbox import EVICTED_SIZE, Parcel, Stream
+from clearway_edge.outbox.outbox import EVICTED_SIZE, Stream
 
 log = logging.getLogger(__name__)
 
 
 def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | None) -> None:
     """Count batches as delivered, or as dropped under a reason, and delete them."""
-    reports = set()
     for head in heads:
         page = draft.find(head.page)
         if page is None:
@@ -43,13 +41,12 @@ def leave(draft: Draft, store: BatchStore, heads: Sequence[Head], reason: str | 
             left_to=max(page.left_to, counter_of(head.id) if leaves_in_order(head.id) else 0),
             dropped=page.dropped if reason is None else added(page.dropped, reason, n_records),
         )
-        if page.stream.contract == GATEWAY_BOOKS.identifier:
-            reports.add(head.id)
-    store.remove([head.id for head in heads])
-    if reports and reason is None:
-        _was_told(draft, reports)
-    elif reports:
-        tell_again(draft, reports)
+    left = [head.id for head in heads]
+    store.remove(left)
+    if reason is None:
+        _was_told(draft, set(left))
+    else:
+        tell_again(draft, set(left))
 
 
 def arrived_after_all(draft: Draft, head: Head, reason: str) -> None:
@@ -66,17 +63,17 @@ def arrived_after_all(draft: Draft, head: Head, reason: str) -> None:
     )
 
 
-def _was_told(draft: Draft, reports: set[int]) -> None:
+def _was_told(draft: Draft, batches: set[int]) -> None:
     """Forget the pages whose last word has been delivered."""
-    for page in [page for page in draft.all() if page.told_in in reports]:
+    for page in [page for page in draft.all() if page.told_in in batches]:
         told = draft.mark(page, told_in=None)
         if told.told_closed and told.told_revision == told.revision:
             draft.fold(told)
 
 
-def tell_again(draft: Draft, reports: set[int]) -> None:
+def tell_again(draft: Draft, batches: set[int]) -> None:
     """Note that what batches would have told was not told."""
-    for page in [page for page in draft.all() if page.told_in in reports]:
+    for page in [page for page in draft.all() if page.told_in in batches]:
         draft.mark(page, told_in=None, told_revision=-1)
 
 
@@ -97,14 +94,6 @@ def strayed(draft: Draft, store: BatchStore, row: Row, opened: Opened) -> None:
         spooled=page.spooled + row.n_records,
         spooled_bytes=page.spooled_bytes + len(row.payload),
     )
-
-
-def origin(draft: Draft, parcel: Parcel, open_records: Mapping[int, int]) -> int:
-    """Return the page that the records of an exchanged parcel were counted on."""
-    if parcel.page is not None:
-        return parcel.page
-    mine = [n for n in open_records if draft.page(n).stream == parcel.stream]
-    return max(mine, key=lambda number: open_records[number])
 
 
 def drop_rest(
