@@ -10,9 +10,7 @@ from types import NoneType
 
 import polars as pl
 
-from clearway_core.contracts.field import Contract, DataType, Field
-
-_LARGEST_FLOAT = 1.7976931348623157e308
+from clearway_core.contracts.field import BOUNDS, Contract, DataType, Field
 
 _TYPES: Mapping[DataType, tuple[frozenset[type], pl.DataType]] = {
     DataType.STRING: (frozenset({str, NoneType}), pl.String()),
@@ -24,9 +22,6 @@ _TYPES: Mapping[DataType, tuple[frozenset[type], pl.DataType]] = {
     DataType.FLOAT64: (frozenset({int, float, NoneType}), pl.Float64()),
 }
 """Python types as JSON gives them, and the Polars type that holds them while they are judged."""
-
-_INT64 = (-(2**63), 2**63 - 1)
-_INT32 = (-(2**31), 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ def _judge_field(
         values = [v if type(v) in plain else None for v in values]
     series = _series(field.name, values, dtype)
     if series is None:  # whole numbers that no column can hold
-        low, high = _INT64
+        low, high = BOUNDS[DataType.INT64]
         unfit = [isinstance(v, int) and not low <= v <= high for v in values]
         masks.append(("range", pl.Series(unfit, dtype=pl.Boolean)))
         values = [None if out else v for v, out in zip(values, unfit, strict=True)]
@@ -121,10 +116,7 @@ def _judge_text(field: Field, series: pl.Series) -> list[tuple[str, pl.Series]]:
 def _judge_number(field: Field, series: pl.Series) -> list[tuple[str, pl.Series]]:
     if field.dtype is DataType.BOOL:
         return []
-    low, high = {
-        DataType.FLOAT64: (-_LARGEST_FLOAT, _LARGEST_FLOAT),
-        DataType.INT32: _INT32,
-    }.get(field.dtype, _INT64)
+    low, high = BOUNDS[field.dtype]
     low = low if field.minimum is None else max(low, field.minimum)
     high = high if field.maximum is None else min(high, field.maximum)
     # Polars takes NaN for the largest number, so that it is outside as well.

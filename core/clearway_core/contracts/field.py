@@ -201,11 +201,14 @@ _PYTHON_TYPES: Mapping[DataType, tuple[type, ...]] = {
 }
 
 
-_BITS: Mapping[DataType, tuple[int, int]] = {
+BOUNDS: Mapping[DataType, tuple[float, float]] = {
     DataType.INT32: (-(2**31), 2**31 - 1),
     DataType.INT64: (-(2**63), 2**63 - 1),
     DataType.UINT64: (0, 2**64 - 1),
+    DataType.INSTANT: (-(2**63), 2**63 - 1),
+    DataType.FLOAT64: (-sys.float_info.max, sys.float_info.max),
 }
+"""The least and the largest number of each type."""
 
 
 def _broken_text(field: Field, value: str) -> str | None:
@@ -217,8 +220,8 @@ def _broken_text(field: Field, value: str) -> str | None:
 
 
 def _is_within(field: Field, value: float) -> bool:
-    """Return whether the value is within the bounds and one that the lake can hold."""
-    low, high = _BITS.get(field.dtype, (-sys.float_info.max, sys.float_info.max))
+    """Return whether the value is within the bounds of its field and of its type."""
+    low, high = BOUNDS[field.dtype]
     low_ok = low <= value and (field.minimum is None or value >= field.minimum)
     high_ok = value <= high and (field.maximum is None or value <= field.maximum)
     return low_ok and high_ok

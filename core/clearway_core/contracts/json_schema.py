@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clearway_core.contracts.field import Contract, DataType, Field
+from clearway_core.contracts.field import BOUNDS, Contract, DataType, Field
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _TYPES: Mapping[DataType, Mapping[str, object]] = {
     DataType.STRING: {"type": "string"},
     DataType.BOOL: {"type": "boolean"},
-    DataType.INT32: {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-    DataType.INT64: {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-    DataType.UINT64: {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+    **{
+        dtype: {"type": "integer", "minimum": BOUNDS[dtype][0], "maximum": BOUNDS[dtype][1]}
+        for dtype in (DataType.INT32, DataType.INT64, DataType.UINT64)
+    },
     DataType.FLOAT64: {"type": "number"},
     DataType.INSTANT: {"type": "integer"},
     DataType.DATE: {"type": "string", "format": "date"},
