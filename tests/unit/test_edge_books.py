@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from doubles.edge_doubles import TurnableClock, batches_in, profile_file, write_csv
 
 from clearway_core.contracts.wire import GATEWAY_BOOKS
 from clearway_core.stream.batch import decode
 from clearway_edge import jobs
-from clearway_edge.outbox.books import MAX_PAGES, books_parcel
+from clearway_edge.outbox.books import MAX_PAGES, books_parcel, one_page
 from clearway_edge.outbox.memory_outbox import MemoryOutbox
-from clearway_edge.outbox.outbox import Parcel, Stream
+from clearway_edge.outbox.outbox import Account, Parcel, Stream
 
 TOPIC = "clearway.gateway_books.v1"
 
@@ -59,6 +60,31 @@ def test_page_is_told_with_every_field_of_the_contract():
         "dropped_by_reason": '{"bad_checksum":2}', "n_unclean_stops": 0, "n_unclean_at_most": 0,
         "closed": False,
     }  # fmt: skip
+
+
+def test_pages_of_a_recorded_file_are_told_as_one_whatever_hours_it_took():
+    clock = TurnableClock()
+    box = MemoryOutbox(clock=clock)
+    stream = Stream(contract="gps_ping/1", boot=7, run=7)
+    for first, n in ((0, 3), (3, 4), (7, 5)):
+        dropped = {"null_island": 1, "no_fix": first}
+        parcel = Parcel(
+            stream=stream, payload=b"x", n_read=n, n_records=n, next_seq=first + n, notes={"a": 1}
+        )
+        box.put(parcel.also_dropped(dropped))
+        clock.forward(3600)
+    pages = box.pages()
+    box.accept([batch.id for batch in box.waiting(2)])
+    unclean = [replace(page, n_unclean_stops=1, n_unclean_at_most=9) for page in box.pages()]
+    whole = one_page([unclean[1], unclean[0], unclean[2]])
+    assert (whole.stream, whole.number, whole.hour_start_ms) == (stream, 0, pages[0].hour_start_ms)
+    assert (whole.seq_first, whole.seq_next) == (0, 12)
+    assert (whole.n_unclean_stops, whole.n_unclean_at_most, whole.closed) == (0, 0, False)
+    assert whole.account == Account(
+        read=25, delivered=7, spooled=5, dropped={"null_island": 3, "no_fix": 10}, notes={"a": 3}
+    )
+    box.accept([batch.id for batch in box.waiting(9)])
+    assert one_page(box.pages()).closed
 
 
 def test_more_pages_than_a_message_holds_are_told_in_turn():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from clearway_edge.outbox.ledger import PAST, Page
-from clearway_edge.outbox.outbox import OWN_REPORTS, Account
+from clearway_edge.outbox.ledger import PAST
+from clearway_edge.outbox.outbox import OWN_REPORTS, Account, total_of
 from clearway_edge.outbox.outbox_file import read_pages
 from clearway_edge.outbox.sqlite_batches import SqliteBatches
 
@@ -39,7 +39,7 @@ def read_status(outbox: Path) -> Mapping[str, object]:
         return status
     told = [page for page in pages if page.stream.contract not in OWN_REPORTS]
     own = [page for page in pages if page.stream.contract in OWN_REPORTS]
-    account = _sum(told)
+    account = total_of(page.account for page in told)
     status |= {
         "read": account.read,
         "delivered": account.delivered,
@@ -47,7 +47,7 @@ def read_status(outbox: Path) -> Mapping[str, object]:
         "spooled_bytes": sum(page.spooled_bytes for page in pages),
         **{shown: states.get(name, 0) for shown, name in _STATES.items()},
         "dropped": dict(account.dropped),
-        "own_reports": _counts(_sum(own)),
+        "own_reports": _counts(total_of(page.account for page in own)),
         "pages": sum(page.number != PAST for page in told),
         "pages_that_wait": sum(page.spooled > 0 for page in told),
         "oldest_spooled_age_s": (
@@ -57,13 +57,6 @@ def read_status(outbox: Path) -> Mapping[str, object]:
         ),
     }
     return status
-
-
-def _sum(pages: Sequence[Page]) -> Account:
-    total = Account()
-    for page in pages:
-        total = total.plus(page.account)
-    return total
 
 
 def _counts(account: Account) -> dict[str, int]:

@@ -7,9 +7,10 @@ waits; once that last word is in the log, the outbox forgets it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from clearway_core.contracts.wire import GATEWAY_BOOKS
-from clearway_edge.outbox.outbox import PageAccount, Parcel, Stream
+from clearway_edge.outbox.outbox import PageAccount, Parcel, Stream, total_of
 from clearway_edge.outbox.reports import counts_of, report_parcel
 
 MAX_PAGES = 1000
@@ -69,22 +70,14 @@ def page_record(page: PageAccount, observed_at_ms: int) -> dict[str, object]:
 
 def one_page(pages: Sequence[PageAccount]) -> PageAccount:
     """Return the pages of a recorded file as one: page 0, the same each time it is replayed."""
-    first = min(pages, key=lambda page: page.number)
-    total = first.account
-    for page in pages:
-        if page is not first:
-            total = total.plus(page.account)
-    return PageAccount(
-        id=first.id,
-        revision=first.revision,
-        stream=first.stream,
+    total = total_of(page.account for page in pages)
+    return replace(
+        min(pages, key=lambda page: page.number),
         number=0,
-        hour_start_ms=first.hour_start_ms,
         seq_first=min(page.seq_first for page in pages),
         seq_next=max(page.seq_next for page in pages),
         account=total,
         n_unclean_stops=0,
         n_unclean_at_most=0,
         closed=total.spooled == 0,
-        changed=True,
     )

@@ -13,7 +13,14 @@ from typing import Any
 
 import orjson
 
-from clearway_edge.outbox.outbox import OWN_REPORTS, Account, PageAccount, Stream, sum_of
+from clearway_edge.outbox.outbox import (
+    OWN_REPORTS,
+    Account,
+    PageAccount,
+    Stream,
+    sum_of,
+    total_of,
+)
 
 HOUR_MS = 3_600_000
 PAST = -1
@@ -162,10 +169,7 @@ class Ledger:
 
     def account(self, stream: Stream) -> Account:
         """Return the sum of the pages of a stream."""
-        total = Account()
-        for page in self.of(stream):
-            total = total.plus(page.account)
-        return total
+        return total_of(page.account for page in self.of(stream))
 
     def streams(self) -> list[Stream]:
         """Return the streams that have pages."""

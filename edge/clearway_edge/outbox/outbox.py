@@ -8,7 +8,7 @@ disk, `MemoryOutbox` for a gateway whose card must not be written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -224,6 +224,14 @@ class PageAccount:
     n_unclean_at_most: int
     closed: bool
     changed: bool
+
+
+def total_of(accounts: Iterable[Account]) -> Account:
+    """Return the sum of accounts."""
+    total = Account()
+    for account in accounts:
+        total = total.plus(account)
+    return total
 
 
 def priority_of(contract: str) -> int:
