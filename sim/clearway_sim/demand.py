@@ -116,16 +116,16 @@ class Places:
             for street in plan.streets
             if street.road_class == "residential" and plan.length_m(street) > _SHORTEST_STREET_M
         ]
-        middles = [plan.middle_m(street) for street in self.streets]
-        distances = [math.hypot(x, y) for x, y in middles]
+        self._middles_m = [plan.middle_m(street) for street in self.streets]
+        distances = [math.hypot(x, y) for x, y in self._middles_m]
         self._homes = [
             (min(1.0, d / 1_300) * (1.35 if east_of_river(point) else 1.0))
             * (2.2 if d > _EDGE_OF_TOWN_M else 1.0)  # commuters from beyond the edge
-            for d, point in zip(distances, middles, strict=True)
+            for d, point in zip(distances, self._middles_m, strict=True)
         ]
         self._jobs = [
             (math.exp(-((d / _CORE_M) ** 2)) + 0.06) * (0.5 if east_of_river(point) else 1.0)
-            for d, point in zip(distances, middles, strict=True)
+            for d, point in zip(distances, self._middles_m, strict=True)
         ]
 
     def home(self, rng: random.Random) -> Street:
@@ -139,8 +139,8 @@ class Places:
     def near(self, rng: random.Random, here: Street) -> Street:
         """Return a street close by, where the next customer waits."""
         point = self.plan.middle_m(here)
-        close = [s for s in self.streets if math.dist(point, self.plan.middle_m(s)) < _NEAR_M]
-        return rng.choice(close)
+        streets = zip(self.streets, self._middles_m, strict=True)
+        return rng.choice([each for each, middle in streets if math.dist(point, middle) < _NEAR_M])
 
     def pair(self, rng: random.Random, start: Street | None = None) -> tuple[Street, Street]:
         """Return a start (given or drawn) and an end that lie apart far enough to drive."""
