@@ -54,6 +54,8 @@ class Spans:
 
     def within(self, first: int, stop: int) -> list[Span]:
         """Return the numbers from `first` to before `stop`, in rising order."""
+        if stop <= first:
+            return []
         low = bisect_left(self._lasts, first)
         high = bisect_left(self._firsts, stop, lo=low)
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import polars as pl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clearway_ingest.ranges import Counter, Received, Span, Spans, merged, size, spans_of
@@ -39,6 +39,7 @@ def test_adding_spans_returns_exactly_the_numbers_that_were_not_there(spans):
 
 
 @given(st.lists(SPAN, max_size=12), st.integers(-1, 60), st.integers(-1, 60))
+@example([Span(0, 9)], 5, 5)
 def test_what_lies_within_bounds_is_what_a_set_of_numbers_says(spans, first, stop):
     held = spans_of(spans)
     assert size(held) == len(set(_numbers(spans)))
