@@ -51,6 +51,10 @@ class StreetGateway:
         self._batches: list[tuple[StreetPage, list[int]]] = []
         self.restart()
 
+    def send_to(self, log: Log) -> None:
+        """Send to another log from now on."""
+        self._log = log
+
     def restart(self) -> None:
         """Start anew, as after a power cut: a new boot; what waits is sent later all the same."""
         self._boots += 1
