@@ -66,6 +66,18 @@ def test_messages_after_the_end_found_at_the_start_are_left(log):
     assert consumer.read(ends) == ()
 
 
+def test_without_any_partition_the_log_is_waited_for():
+    # Before the first gateway sends there is no topic, and ingest must not spin.
+    asked = []
+    empty = ExpiringLog(None, 0)
+    empty.end_offsets = lambda topic: {}
+    empty.read = lambda positions, timeout_s: asked.append((dict(positions), timeout_s)) or []
+    consumer = Consumer(empty, WHOLE, committed={})
+    assert consumer.assign() == {}
+    consumer.read(timeout_s=0.7)
+    assert asked == [({}, 0.7)]
+
+
 def test_expired_messages_stop_the_run_and_are_counted(log):
     consumer = Consumer(ExpiringLog(log, 5), WHOLE, committed={P0: 2})
     with pytest.raises(MessagesLost, match="3 messages expired"):
@@ -161,6 +173,7 @@ def test_shares_cover_every_partition_once():
     for count in (1, 2, 3, 9):
         owners = [[p in Share(k, count) for k in range(1, count + 1)] for p in partitions]
         assert all(sum(row) == 1 for row in owners)
+    assert all(partition in WHOLE for partition in partitions)
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2"])
