@@ -56,15 +56,12 @@ class Sent:
         Batches that left the outbox.
     retry_after_s
         When to try again; None if nothing stood in the way. [s]
-    error
-        What stood in the way.
     due_in_s
         When the next message has gathered for long enough; None: nothing waits. [s]
     """
 
     n_batches: int
     retry_after_s: float | None = None
-    error: str = ""
     due_in_s: float | None = None
 
 
@@ -294,6 +291,4 @@ class Forwarder:
         self.close()
         wait_s = max(retry_after_s, self._backoff_s * (0.5 + self._random.random() / 2))
         self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
-        return Sent(
-            n_batches=n_sent, retry_after_s=min(wait_s, LONGEST_BACKOFF_S), error=str(error)
-        )
+        return Sent(n_batches=n_sent, retry_after_s=min(wait_s, LONGEST_BACKOFF_S))
