@@ -111,8 +111,8 @@ class Consumer:
         wanted = self._positions
         if until is not None:
             wanted = {w: at for w, at in wanted.items() if at < until.get(w, 0)}
-        if not wanted:
-            return ()
+            if not wanted:
+                return ()
         messages = self._log.read(wanted, timeout_s=timeout_s)
         # Positions move at the very end: if anything fails on the way, the messages come again.
         at, n_lost = dict(wanted), 0

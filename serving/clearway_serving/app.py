@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from clearway_core.city import City
+from clearway_core.errors import UsageError
 from clearway_core.lake import Lake
 from clearway_serving.published import NothingPublished, PublishedTables
 from clearway_serving.routes import air, congestion, corridors, meta, proposals
@@ -68,6 +69,7 @@ def create_app(
         redoc_url=None,
     )
     app.add_exception_handler(NothingPublished, _not_published)
+    app.add_exception_handler(UsageError, _wrong_request)
     for subject in (meta, congestion, corridors, air, proposals):
         app.include_router(subject.router(site))
     for route, page in _PAGES.items():
@@ -82,6 +84,11 @@ def create_app(
 def _not_published(request: Request, nothing: Exception) -> Response:
     del request
     return JSONResponse({"detail": str(nothing)}, status_code=404)
+
+
+def _wrong_request(request: Request, wrong: Exception) -> Response:
+    del request
+    return JSONResponse({"detail": str(wrong)}, status_code=422)
 
 
 def _page(name: str) -> Callable[[], FileResponse]:

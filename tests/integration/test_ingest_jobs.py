@@ -305,7 +305,7 @@ def test_a_run_until_idle_says_at_once_that_the_log_is_away(lake, log):
         ingest(lake, UnreachableLog(log, 1))
 
 
-def test_sigterm_ends_the_command_cleanly(tmp_path, lake, log):
+def test_as_a_service_it_says_what_happens_and_sigterm_ends_it_cleanly(tmp_path, lake, log):
     log.append(GPS_TOPIC, [gps("gw-1", 1, range(10))])
     running = subprocess.Popen(
         [CLEARWAY, "ingest", "run", "--json", "--data-dir", tmp_path],
@@ -321,3 +321,5 @@ def test_sigterm_ends_the_command_cleanly(tmp_path, lake, log):
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert json.loads(out)["stored"] == {"gps_pings": 10}
+    said = [json.loads(line)["event"] for line in err.splitlines()]
+    assert said == ["ingest_started", "ingest_stopped"]

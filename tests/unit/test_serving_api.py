@@ -123,6 +123,8 @@ def test_one_cell_comes_with_its_published_windows_and_its_name(client: Client) 
     [
         ("/api/congestion?date=yesterday&resolution=9&window_minutes=15", 422),
         ("/api/congestion?date=2026-01-15&resolution=nine&window_minutes=15", 422),
+        ("/api/congestion?date=2026-01-15&resolution=9&window_minutes=7", 422),
+        ("/api/congestion?date=2026-01-15&resolution=3&window_minutes=15", 422),
         ("/api/congestion/cells/zzz?resolution=9&window_minutes=15", 404),
         ("/api/congestion/cells/8928308280fffff?resolution=9&window_minutes=15", 404),
         ("/api/air?date=2026-13-01&pollutant=pm2_5", 422),

@@ -84,7 +84,11 @@ def run(
     Rows that break a rule of their contract go to the table quarantine, messages that cannot be
     decoded to dead_letters; everything is counted.
     """
+    import logging
+    import sys
+
     from clearway_cli.ending import stop_on_signals
+    from clearway_core import logging as clearway_logging
     from clearway_core.lake import open_lake
     from clearway_core.stream.address import open_log
     from clearway_ingest.consumer import Lost
@@ -92,6 +96,10 @@ def run(
     from clearway_ingest.share import parse_share
 
     part = parse_share(share)
+    if not (until_idle or sys.stderr.isatty()):  # a service: nobody watches, somebody reads later
+        clearway_logging.configure()
+        # The client logs every attempt to reach a broker that is down; ingest says it itself.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
     with (
         stop_on_signals() as stop,
         closing(open_log(log, data_dir)) as source,
