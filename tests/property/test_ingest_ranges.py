@@ -30,7 +30,9 @@ def test_adding_spans_returns_exactly_the_numbers_that_were_not_there(spans):
     held, model = Spans(), set()
     for span in spans:
         wanted = sorted(set(_numbers([span])) - model)
-        assert _numbers(held.add(span)) == wanted
+        new = held.add(span)
+        assert _numbers(new) == wanted
+        assert all(part.first <= part.last for part in new)
         model.update(wanted)
         assert _numbers(held) == sorted(model)
     kept = list(held)
@@ -40,6 +42,7 @@ def test_adding_spans_returns_exactly_the_numbers_that_were_not_there(spans):
 
 @given(st.lists(SPAN, max_size=12), st.integers(-1, 60), st.integers(-1, 60))
 @example([Span(0, 9)], 5, 5)
+@example([Span(0, 5), Span(9, 12)], 5, 9)
 def test_what_lies_within_bounds_is_what_a_set_of_numbers_says(spans, first, stop):
     held = spans_of(spans)
     assert size(held) == len(set(_numbers(spans)))
@@ -59,6 +62,7 @@ def test_a_copy_and_its_original_go_their_own_ways(spans, more):
 
 
 @given(st.lists(st.tuples(st.integers(1, 2), SPAN), max_size=12), st.integers(0, 12))
+@example([(1, Span(0, 1)), (1, Span(3, 4)), (1, Span(5, 6))], 1)
 def test_ranges_are_joined_into_as_few_as_there_are_gaps_in_whatever_pieces(rows, cut):
     frames = [
         pl.DataFrame([(*GW._replace(boot=b), *s) for b, s in part], schema=SCHEMA, orient="row")
