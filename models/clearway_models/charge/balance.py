@@ -124,7 +124,7 @@ def respond(traffic: Traffic, price_per_km: Numbers) -> Response:
     -----
     Demand follows from the cost of the whole trip, pace from demand by the BPR function, in half
     steps until no draw's traffic moves by more than 1e-4; after 50 rounds `Response.converged` is
-    False. A trip never becomes cheaper than a thousandth of what it costs today.
+    False.
     """
     return _balance(traffic, lambda _: price_per_km)
 
@@ -172,9 +172,7 @@ def _balance(traffic: Traffic, price_at: Callable[[Numbers], Numbers]) -> Respon
         saved = traffic.pace_h_per_km - pace
         extra = price_at(pace) - traffic.price_in_force_per_km
         after = before + zone * (extra - traffic.value_of_time_per_h * saved)
-        ratio = constant_elasticity_ratio(
-            before, np.maximum(after, before * 1e-3), traffic.elasticity
-        )
+        ratio = constant_elasticity_ratio(before, after, traffic.elasticity)
         wanted = np.sum(weights * ratio, axis=1, keepdims=True) / np.sum(
             weights, axis=1, keepdims=True
         )

@@ -162,10 +162,10 @@ def _bounded(
         price = min(price, bounds.cap_of(name))
         by.append("cap")
     if previous is not None:
-        start, step = previous.get(name, 0), bounds.max_step_minor // unit * unit
+        start, step = previous.get(name, 0), bounds.max_step_minor
         stepped = min(max(price, start - step), start + step)
-        if stepped != price:
-            price = stepped // unit * unit
+        if stepped != price:  # rounded towards the price in force: further would be no step
+            price = (math.floor if stepped > start else math.ceil)(stepped / unit) * unit
             by.append("step")
     return Price(price, tuple(by))
 

@@ -148,7 +148,7 @@ def value_for(parameters: ChargeParameters, city: City | None) -> Valuation | No
     faults: list[str] = []
     number = {
         name: row_number(row, name, where=f"{table}: {city.currency}", faults=faults)
-        for name in _CURRENCY_COLUMNS[1:6]
+        for name in ("ppp_per_eur", "income_ratio", "inflation_per_year")
         if row is not None
     }
     raise_faults(faults)
@@ -246,7 +246,7 @@ def _own_prices(transferred: Valuation, path: Path, *, known: bool) -> Valuation
     )
     for key in ("cap_minor_per_km", "cap_minor_per_day", "max_step_minor_per_km"):
         value = getattr(valuation, key)
-        if value % valuation.rounding_minor:
+        if valuation.rounding_minor > 0 and value % valuation.rounding_minor:
             top.fault(
                 key, f"{value} is not a multiple of rounding_minor {valuation.rounding_minor}"
             )
