@@ -148,6 +148,22 @@ def test_word_that_was_evicted_is_told_again_and_no_other(make):
     assert [page.changed for page in box.pages()] == [True, False]
 
 
+def test_delivered_word_lets_only_its_own_page_leave(make):
+    clock = TurnableClock()
+    box = make(clock=clock)
+    for stream in (GPS, AIR):
+        box.put(replace(parcel(b"", 0, stream), n_read=1, dropped={"bad_checksum": 1}))
+    clock.forward(3600)
+    for page in box.pages():
+        word = books_parcel("gw-1", [page], observed_at_ms=0, boot=9, first_seq=page.id)
+        assert word is not None
+        box.put(word)
+    for left in ([AIR], []):
+        box.accept([batch.id for batch in box.waiting(1)])
+        assert [page.stream for page in box.pages()] == left
+    assert {stream: box.account(stream).read for stream in (GPS, AIR)} == {GPS: 1, AIR: 1}
+
+
 def test_word_that_was_delivered_is_not_told_again_after_a_restart(tmp_path):
     for _ in range(2):
         box = SqliteOutbox(tmp_path / "outbox.sqlite", None, TurnableClock())

@@ -81,7 +81,7 @@ def test_damaged_batch_leaves_no_more_records_and_bytes_than_its_page_has():
 def test_page_knows_how_far_its_batches_have_left_of_those_that_leave_in_order():
     page = draft_of(PAGE)
     for counter, more, left_to in (
-        (5, {}, 5), (3, {}, 5), (8, {"clock": "start-1"}, 5), (9, {"held": True}, 5), (7, {}, 7),
+        (8, {"clock": "start-1"}, 0), (9, {"held": True}, 0), (5, {}, 5), (3, {}, 5), (7, {}, 7),
     ):  # fmt: skip
         head = Head(row(counter, **more).id, 1, 1, 1, 0)
         leave(page, MemoryBatches(), [head], None)
