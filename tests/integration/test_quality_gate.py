@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import polars as pl
-import pytest
 from doubles.quality_lake import congestion_rows, with_value
 
 from clearway_core.contracts.derived_tables import CONGESTION
 from clearway_core.contracts.field import Contract, DataType, Field
-from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.schema import polars_schema
 from clearway_quality.gate import Finding, examine, merge
-from clearway_quality.suites import Kind, checks_of
+from clearway_quality.suites import checks_of
 
 
 def failed(frame: pl.DataFrame, contract: Contract = CONGESTION) -> dict[str, Finding]:
@@ -31,35 +30,36 @@ def test_a_table_that_meets_its_contract_has_no_finding() -> None:
     assert all(finding.passed for finding in findings)
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "check"),
-    [
-        ("tti", 0.99, "bounds:tti"),
-        ("tti", math.inf, "bounds:tti"),
-        ("tti", math.nan, "bounds:tti"),
-        ("free_flow_kmh", 161.0, "bounds:free_flow_kmh"),
-        ("free_flow_kmh", math.nan, "bounds:free_flow_kmh"),
-        ("congestion_index", -0.01, "bounds:congestion_index"),
-        ("n_pings", -1, "bounds:n_pings"),
-        ("resolution", 6, "bounds:resolution"),
-        ("n_vehicles", None, "present:n_vehicles"),
-        ("quality", None, "present:quality"),
-        ("window_start", None, "present:window_start"),
-        ("quality", "D", "allowed:quality"),
-        ("source_class", "guessed", "allowed:source_class"),
-        ("interval_low_kmh", 24.5, "order:interval_low_kmh:space_mean_kmh"),
-        ("interval_high_kmh", 23.5, "order:space_mean_kmh:interval_high_kmh"),
-        ("n_providers", 13, "order:n_providers:n_vehicles"),
-    ],
+BROKEN = (
+    ("tti", 0.99, "bounds:tti"),
+    ("tti", math.inf, "bounds:tti"),
+    ("tti", math.nan, "bounds:tti"),
+    ("free_flow_kmh", 161.0, "bounds:free_flow_kmh"),
+    ("free_flow_kmh", math.nan, "bounds:free_flow_kmh"),
+    ("congestion_index", -0.01, "bounds:congestion_index"),
+    ("n_pings", -1, "bounds:n_pings"),
+    ("resolution", 6, "bounds:resolution"),
+    ("n_vehicles", None, "present:n_vehicles"),
+    ("quality", None, "present:quality"),
+    ("window_start", None, "present:window_start"),
+    ("quality", "D", "allowed:quality"),
+    ("source_class", "guessed", "allowed:source_class"),
+    ("interval_low_kmh", 24.5, "order:interval_low_kmh:space_mean_kmh"),
+    ("interval_high_kmh", 23.5, "order:space_mean_kmh:interval_high_kmh"),
+    ("n_providers", 13, "order:n_providers:n_vehicles"),
 )
-def test_a_broken_value_is_the_only_finding_and_is_counted(
-    column: str, value: object, check: str
-) -> None:
-    found = failed(with_value(congestion_rows(), column, value, row=3))
 
-    assert list(found) == [check]
-    assert found[check].n_unexpected == 1
-    assert found[check].blocks
+
+def test_every_broken_value_is_found_under_its_check_and_counted_and_nothing_else_is() -> None:
+    rows = congestion_rows(2 * len(BROKEN))
+    for number, (column, value, _) in enumerate(BROKEN):
+        rows = with_value(rows, column, value, row=2 * number)
+
+    found = failed(rows)
+
+    wanted = Counter(check for _, _, check in BROKEN)
+    assert {name: finding.n_unexpected for name, finding in found.items()} == wanted
+    assert all(finding.blocks for finding in found.values())
 
 
 def test_a_finding_names_the_row_by_its_key() -> None:
@@ -158,29 +158,6 @@ def test_types_survive_holes() -> None:
     )
 
     assert failed(frame, contract) == {}
-
-
-@pytest.mark.parametrize("name", sorted(LAKE_CONTRACTS))
-def test_every_column_of_every_contract_is_checked_under_its_own_name(name: str) -> None:
-    contract = LAKE_CONTRACTS[name]
-    checks = checks_of(contract)
-
-    assert len({check.name for check in checks}) == len(checks)
-    assert {column for check in checks if check.kind is Kind.TYPE for column in check.columns} == {
-        *contract.columns
-    }
-    assert sum(check.kind is Kind.ORDER for check in checks) == len(contract.rules)
-
-
-@pytest.mark.parametrize(
-    "contract", [contract for contract in LAKE_CONTRACTS.values() if contract.published]
-)
-def test_partitions_of_a_published_table_follow_from_its_key(contract: Contract) -> None:
-    """Parts of a large table are checked one by one; this is why no doubled key can hide."""
-    instants = {name.removesuffix("_start") for name in contract.key if name.endswith("_start")}
-
-    for name in contract.partition_by:
-        assert name in contract.key or name.removesuffix("_date") in instants
 
 
 def test_a_change_of_a_bound_in_the_contract_changes_the_check() -> None:
