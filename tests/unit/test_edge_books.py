@@ -75,8 +75,12 @@ def test_pages_of_a_recorded_file_are_told_as_one_whatever_hours_it_took():
         clock.forward(3600)
     pages = box.pages()
     box.accept([batch.id for batch in box.waiting(2)])
-    unclean = [replace(page, n_unclean_stops=1, n_unclean_at_most=9) for page in box.pages()]
-    whole = one_page([unclean[1], unclean[0], unclean[2]])
+    first, second, third = (
+        # The second time that the file is replayed, after a crash.
+        replace(page, number=page.number + 3, n_unclean_stops=1, n_unclean_at_most=9)
+        for page in box.pages()
+    )
+    whole = one_page([second, first, third])
     assert (whole.stream, whole.number, whole.hour_start_ms) == (stream, 0, pages[0].hour_start_ms)
     assert (whole.seq_first, whole.seq_next) == (0, 12)
     assert (whole.n_unclean_stops, whole.n_unclean_at_most, whole.closed) == (0, 0, False)

@@ -74,7 +74,6 @@ def one_page(pages: Sequence[PageAccount]) -> PageAccount:
     return replace(
         min(pages, key=lambda page: page.number),
         number=0,
-        seq_first=min(page.seq_first for page in pages),
         seq_next=max(page.seq_next for page in pages),
         account=total,
         n_unclean_stops=0,
