@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from doubles import transforms_pings as pings
+from doubles.core_lake_writers import commits
 from doubles.edge_doubles import TurnableClock, all_bytes
 
 from clearway_core import lake_upkeep
@@ -72,6 +73,27 @@ def test_a_day_later_no_byte_of_a_vehicle_is_left_on_the_disk(
     assert swept.files["gps_pings"] > 0
     left = everything(tmp_path / "lake")
     assert [vehicle for vehicle in vehicles if vehicle.encode() in left] == []
+
+
+def test_files_that_were_joined_go_a_day_later_and_their_rows_stay(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lake.table("ingest_commits")
+    for offset in (1, 2, 3):
+        table.append(commits(offset))
+    lake_upkeep.compact_if_crowded(table, many=2)
+    folder = tmp_path / "lake" / "ingest_commits"
+
+    retention.expire(lake)
+    kept = len(list(folder.glob("*.parquet")))
+    monkeypatch.setattr(lake_upkeep, "UNUSED_FOR", timedelta(0))  # a day goes by
+    swept = retention.expire(lake)
+
+    assert kept == 4
+    assert swept.files["ingest_commits"] == 3
+    assert sorted(rows(lake, "ingest_commits")["next_offset"]) == [1, 2, 3]
+    # Vacuuming what is published would make versions that have not passed the gate.
+    assert "congestion" not in swept.files
 
 
 def everything(root: Path) -> bytes:

@@ -143,7 +143,7 @@ def expire(
         say_table(f"rows received before {account.before:%Y-%m-%d}", rows)
     else:
         say(f"No row from before {account.before:%Y-%m-%d} was left.")
-    say(f"{sum(account.files.values()):,} files of earlier deletions removed")
+    say(f"{sum(account.files.values()):,} files of rows deleted or joined earlier removed")
 
 
 def list_letters(
