@@ -105,7 +105,10 @@ class Flush:
         self, intake: Intake, duplicates: Counter[TopicPartition]
     ) -> dict[str, pl.DataFrame]:
         """Return the rows per table, and count third parties' known records as duplicates."""
-        frames = {"received_ranges": intake.ranges()}
+        frames = {
+            "received_ranges": intake.ranges(),
+            "dead_letters": dead_letters.frame(intake.letters, intake.log_id),
+        }
         quarantined: list[pl.DataFrame] = []
         for identifier, portions in intake.portions.items():
             if not portions:
@@ -121,8 +124,6 @@ class Flush:
         if quarantined:
             columns = polars_schema(QUARANTINE).names()
             frames["quarantine"] = pl.concat(rows.select(columns) for rows in quarantined)
-        if intake.letters:
-            frames["dead_letters"] = dead_letters.frame(intake.letters, intake.log_id)
         return frames
 
     def _commit(

@@ -77,7 +77,7 @@ class Intake:
         counter = Counter(records.contract.identifier, records.gateway, records.boot)
         if len(records):
             highest = max(records.seq)
-            self.heard[counter] = max(self.heard.get(counter, 0), highest)
+            self.heard[counter] = max(highest, self.heard.get(counter, highest))
         taken = self._received.take(message.partition, counter, records.seq)
         place = (message.topic, message.partition, message.offset, self.log_id)
         self._ranges += [(*counter, span.first, span.last, *place) for span in taken.spans]
@@ -87,5 +87,5 @@ class Intake:
             records,
             seq=taken.pick(records.seq),
             columns={name: taken.pick(column) for name, column in records.columns.items()},
-            unknown=taken.pick(records.unknown) if records.unknown else (),
+            unknown=taken.pick(records.unknown),
         )

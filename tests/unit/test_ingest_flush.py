@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 from doubles.edge_doubles import TurnableClock
-from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, columnar, fix, gps, raw, third_party
 
 from clearway_core.clock import to_ms
+from clearway_core.contracts.columns import text
+from clearway_core.contracts.wire import GPS_PING
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import StoredMessage, TopicPartition
@@ -156,12 +159,32 @@ def test_one_step_accounts_for_every_record_of_every_partition(lake):
         ("gps_ping/1", "gw-1", 1, 0, 2, 0, 4),
         ("gps_ping/1", "gw-2", 7, 9, 9, 1, 6),
     ]
+    (letter,) = lake.table("dead_letters").scan().collect().to_dicts()
+    assert (letter["payload_bytes"], letter["log_offset"]) == (6, 7)
     # What is new depends on what came before, also before the commit.
     intake.clear()
     assert (intake.ends, intake.n_rows, intake.n_bytes, intake.read.total()) == ({}, 0, 0, 0)
     intake.add(_stored(gps("gw-1", 1, [2, 3]), 6))
     assert (intake.n_rows, intake.duplicates.total()) == (1, 1)
     assert intake.ranges().select("seq_first", "seq_last").rows() == [(3, 3)]
+
+
+def test_an_unknown_field_goes_with_its_own_record_when_others_had_arrived(lake):
+    newer = replace(GPS_PING, fields=(*GPS_PING.fields, text("mood", "Of the driver.")))
+    records = [fix("gw-1", 1, seq) | {"mood": "good"} for seq in range(3)]
+    intake = Intake(Received(committed_ranges(lake)), "log-1")
+    intake.add(_stored(gps("gw-1", 1, [0]), 0))
+    intake.add(_stored(columnar(newer, "gw-1", 1, range(3), records), 1))
+    outcome = Flush(Sink(lake, "log-1", {})).write(intake)
+    assert (outcome.stored, outcome.quarantined) == ({"gps_pings": 1}, {"mood_unknown": 2})
+    assert outcome.duplicates == 1
+
+
+def test_a_receipt_for_the_first_record_alone_says_number_0(lake):
+    intake = Intake(Received(committed_ranges(lake)), "log-1")
+    intake.add(_stored(gps("gw-1", 1, [0]), 0))
+    (receipt,) = Flush(Sink(lake, "log-1", {})).write(intake).receipts
+    assert (receipt.seq_last, receipt.n_stored) == (0, 1)
 
 
 def test_records_without_number_are_told_nothing_and_known_by_key_the_next_time(lake):
