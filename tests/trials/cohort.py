@@ -143,6 +143,7 @@ class _Member:
             time.sleep(random.uniform(0.5, 4.0))
             if self._fault != "none":
                 faults.EMBEDDED[self._fault](scene)
+            self._device.wait_for_reader()
             time.sleep(random.uniform(1.0, 3.0))
         finally:
             self._device.stop()

@@ -151,6 +151,7 @@ def _run(fault: str, seed: int, *, folder: Path, shim: Path | None, random: Rand
         gateway.start()
         time.sleep(random.uniform(0.1, 1.5))
         faults.EMBEDDED[fault](scene)
+        device.wait_for_reader()
         time.sleep(random.uniform(0.2, 0.6))
     except BaseException:
         gateway.kill()

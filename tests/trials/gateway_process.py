@@ -11,6 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+WARNINGS = (
+    "error",
+    "ignore:open_text is deprecated:DeprecationWarning",  # kafka-python on Python 3.11
+    "ignore:read_text is deprecated:DeprecationWarning",
+    "ignore::ResourceWarning",  # would be printed, not raised
+)
+"""A gateway that warns dies of it, and its trial says so."""
+
 START_PATIENCE_S = 30.0
 """A start that takes longer has failed; whether 2 s are too long is for the caller to judge."""
 
@@ -50,7 +58,7 @@ class GatewayProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "clearway_edge.main", "run", "--settings", "gateway.toml"],
                 cwd=self.folder,
-                env={**os.environ, **self.environment},
+                env={**os.environ, "PYTHONWARNINGS": ",".join(WARNINGS), **self.environment},
                 stdout=stream,
                 stderr=stream,
             )

@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 FIRST_AT = datetime(2026, 1, 15, 6, tzinfo=UTC)
 """Instant of reading 0; reading i is i seconds later, which is how it is known again."""
+
+READER_PATIENCE_S = 60.0
+"""How long a gateway on a busy machine may take to come to its device, or to read what waits."""
 
 
 def instant_ms(number: int) -> int:
@@ -42,14 +46,11 @@ class Device:
         self._interval_s = 1 / rate_per_s
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.settimeout(0.1)
+        self.port = int(self._server.getsockname()[1])
+        """Where it listens."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.n_sent = 0
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.getsockname()[1])
 
     def n_unread(self) -> int:
         """Return how many readings the system holds that the gateway has not read yet."""
@@ -64,11 +65,17 @@ class Device:
         """Begin to wait for the gateway."""
         self._thread.start()
 
+    def wait_for_reader(self) -> None:
+        """Wait until it sends to somebody: a start may still be on its way here."""
+        before = self.n_sent
+        _wait_until(lambda: self.n_sent > before)
+
     def stop(self) -> None:
-        """Send no more."""
+        """Send no more, and let what was sent be read."""
         self._stop.set()
         self._thread.join()
         self._server.close()
+        _wait_until(lambda: self.n_unread() == 0)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -88,3 +95,9 @@ class Device:
                 return
             self.n_sent += 1
             time.sleep(self._interval_s)
+
+
+def _wait_until(is_true: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + READER_PATIENCE_S
+    while not is_true() and time.monotonic() < until_s:
+        time.sleep(0.02)
