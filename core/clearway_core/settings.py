@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from clearway_core.errors import SettingsError
 from clearway_core.toml_lines import line_numbers
 
 Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Secret:
@@ -78,10 +80,15 @@ class Section:
             self.fault(key, f"expected one of {', '.join(allowed)}, got {value!r}")
         return value
 
-    def optional_text(self, key: str) -> str | None:
+    def choice(self, key: str, kind: type[Choice], default: Choice | None = None) -> Choice:
+        """Return the member that a text names; the first one after a fault."""
+        text = self.text(key, default, allowed=tuple(kind))
+        return kind(text) if text in tuple(kind) else next(iter(kind))
+
+    def optional_text(self, key: str, *, allowed: Sequence[str] = ()) -> str | None:
         """Return a text, or None if the key is absent."""
         self._asked.add(key)
-        return self.text(key) if key in self._values else None
+        return self.text(key, allowed=allowed) if key in self._values else None
 
     def matching(self, key: str, pattern: str | None) -> str:
         """Return a text that a pattern matches whole."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,60 +10,20 @@ from typing import TYPE_CHECKING
 from clearway_core.clock import Clock, SystemClock
 from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress, silent
+from clearway_core.stream.address import open_log
 from clearway_edge.condition.service_manager import ManagerSocket
-from clearway_edge.recordings.replaying import PATIENCE_S, FileAccount
+from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.recordings.account import GatewayAccount, account_of
+from clearway_edge.recordings.pacing import pace_of
+from clearway_edge.recordings.replaying import PATIENCE_S, Replay
+from clearway_edge.rows.profile import find_profile
+from clearway_edge.rows.profile_reading import read_profile
 
 if TYPE_CHECKING:
     from clearway_edge.settings.settings import GatewaySettings
 
 DEFAULT_SOURCES = ("pmsx003", "nmea")
 """What a new gateway's settings begin with if nobody says what stands on the pole."""
-
-MAX_FAULTS = 20
-"""Examples of unusable records that an account shows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayAccount:
-    """What became of every record; read = delivered + spooled + sum(dropped).
-
-    Parameters
-    ----------
-    read
-        Records in the files, good or not.
-    delivered
-        Records that the log has.
-    spooled
-        Records that wait in the outbox.
-    dropped
-        Records given up, by reason.
-    nulled
-        Single values that became null (sentinels, unknown units …), by ``<field>_<why>``; their
-        records went on.
-    flagged
-        Records that carry a flag, by flag; their values are unchanged.
-    faults
-        The first few records that could not be used: place, shape of what was found, remedy.
-    unfinished
-        Files that were not read to their end, with the reason.
-    boots
-        Identity of each file's records.
-    """
-
-    read: int
-    delivered: int
-    spooled: int
-    dropped: Mapping[str, int]
-    nulled: Mapping[str, int] = field(default_factory=dict)
-    flagged: Mapping[str, int] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
-    unfinished: Mapping[str, str] = field(default_factory=dict)
-    boots: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every file was read to its end and nothing waits."""
-        return not self.unfinished and self.spooled == 0
 
 
 def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
@@ -116,13 +75,6 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
     SourceUnavailable
         If another process runs this gateway.
     """
-    from clearway_core.stream.address import open_log
-    from clearway_edge.gateway_dir import gateway_dir
-    from clearway_edge.recordings.pacing import pace_of
-    from clearway_edge.recordings.replaying import Replay
-    from clearway_edge.rows.profile import find_profile
-    from clearway_edge.rows.profile_reading import read_profile
-
     clock = clock or SystemClock()
     missing = [str(file) for file in files if not Path(file).is_file()]
     if missing or not files:
@@ -140,34 +92,7 @@ def replay(  # noqa: PLR0913 -- the agreed interface of the replay job
         )
         pace = pace_of(rows_per_s=rows_per_s, speed=speed, scratch=folder.sorting, clock=clock)
         accounts = sender.send([Path(f) for f in files], source, pace=pace, progress=progress)
-    return _summary(accounts)
-
-
-def _summary(accounts: Sequence[FileAccount]) -> GatewayAccount:
-    from clearway_edge.outbox.outbox import Account
-
-    total = Account()
-    for each in accounts:
-        total = total.plus(each.account)
-    return GatewayAccount(
-        read=total.read,
-        delivered=total.delivered,
-        spooled=total.spooled,
-        dropped=dict(total.dropped),
-        nulled=_notes(total.notes, "nulled."),
-        flagged=_notes(total.notes, "flagged."),
-        faults=tuple(fault for each in accounts for fault in each.faults)[:MAX_FAULTS],
-        unfinished={str(each.file): each.error for each in accounts if not each.complete},
-        boots={str(each.file): each.boot for each in accounts},
-    )
-
-
-def _notes(notes: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {
-        name.removeprefix(prefix): count
-        for name, count in sorted(notes.items())
-        if name.startswith(prefix)
-    }
+    return account_of(accounts)
 
 
 def run(
@@ -285,7 +210,6 @@ def check(settings_file: Path, *, clock: Clock | None = None) -> Mapping[str, ob
     SettingsError
         With every fault of the settings.
     """
-    from clearway_edge.gateway_dir import gateway_dir
     from clearway_edge.settings.effective_settings import effective
     from clearway_edge.settings.settings import read_settings
     from clearway_edge.settings.settings_warnings import warnings_of
@@ -361,20 +285,3 @@ def status(data_dir: Path) -> list[Mapping[str, object]]:
         }
         for folder in folders
     ]
-
-
-def speed_of(text: str) -> float | None:
-    """Return the speed that a person wrote: None for ``max``, else how many times real time.
-
-    Raises
-    ------
-    UsageError
-        If it is neither.
-    """
-    if text == "max":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        message = f"--speed is max or a number of times real time, got {text!r}"
-        raise UsageError(message) from None

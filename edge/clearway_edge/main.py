@@ -170,6 +170,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     from clearway_edge import jobs  # noqa: PLC0415
+    from clearway_edge.recordings.pacing import speed_of  # noqa: PLC0415
 
     account = jobs.replay(
         options.files,
@@ -177,7 +178,7 @@ def _replay(options: argparse.Namespace) -> int:
         data_dir=options.data_dir,
         log_address=options.log,
         gateway=options.gateway,
-        speed=jobs.speed_of(options.speed),
+        speed=speed_of(options.speed),
     )
     _say(options, {**asdict(account), "complete": account.complete})
     return 0 if account.complete else 1

@@ -143,8 +143,6 @@ def _forwarder(
 def _sources(settings: GatewaySettings, folder: GatewayDir, clock: Clock) -> dict[str, Source]:
     tools = Tools(
         clock=clock,
-        time_zone=settings.time_zone,
-        folder=settings.file.parent,
         gateway=settings.name,
         state_dir=_kept(settings, folder.sources),
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from clearway_core.hosts import is_loopback
 from clearway_core.settings import Section, open_toml, raise_faults
 
 _MAX_PORT = 65_535
 _LAST_HOUR = 23
 _ADDRESS = r"[^@\s,<>\"]+@[^@\s,<>\"]+"
 _CHANNEL = r"[a-z0-9][a-z0-9_.-]{0,31}"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 STARTTLS, TLS, NONE = "starttls", "tls", "none"
 EMAIL = "email"
@@ -220,7 +220,7 @@ def url_problem(url: str, *, secret: bool) -> str | None:
         return "expected https://host/path"
     if parts.username is not None or parts.password is not None:
         return "a password in the address is a secret: put the whole address into url_file"
-    if secret and parts.scheme == "http" and host not in _LOOPBACK:
+    if secret and parts.scheme == "http" and not is_loopback(host):
         return "http would send a secret in the clear: use https"
     return None
 

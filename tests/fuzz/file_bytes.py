@@ -31,8 +31,8 @@ from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.page.page_access import device_pin
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.privacy.trip_ends import TripEndCutter
-from clearway_edge.recordings.replaying import _raw_chunks
 from clearway_edge.rows.convert import Converter
+from clearway_edge.rows.files import read_chunks
 from clearway_edge.rows.profile import SourceProfile
 from clearway_edge.rows.profile_reading import read_profile
 from clearway_edge.sources.pushed.push_memory import RequestMemory, digest_of
@@ -79,7 +79,7 @@ def recordings(data: bytes) -> bool:
     keys = KeyRing(Path("/dev/null/keys"), CLOCK)  # cannot be: they stay in memory
     converter = Converter(profile, Pseudonymiser(keys, profile.time_zone))
     try:
-        converted = map(converter.convert, _raw_chunks(file, profile, lambda _: None))
+        converted = map(converter.convert, read_chunks(file, profile))
         for chunk in TripEndCutter(Random(1)).cut(converted):
             assert chunk.read == len(chunk.seq) + chunk.dropped.total()
             batch = Batch(

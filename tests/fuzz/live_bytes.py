@@ -16,7 +16,7 @@ from pathlib import Path
 
 from doubles.edge_doubles import Bytes, TurnableClock
 from doubles.edge_frames import pms, sds, sps
-from fuzz.scratch import scratch, written
+from fuzz.scratch import written
 from google.transit.gtfs_realtime_pb2 import FeedMessage
 
 from clearway_core.contracts.wire import TOPICS
@@ -110,7 +110,7 @@ def _about(name: str) -> object:
 
 
 def _tools() -> Tools:
-    return Tools(clock=CLOCK, time_zone=_settings().time_zone, folder=scratch())
+    return Tools(clock=CLOCK)
 
 
 def spool(intake: Intake) -> bool:

@@ -116,7 +116,7 @@ def test_an_agent_whose_disk_hangs_feeds_no_watchdog_until_it_commits_again(tmp_
 
         from clearway_edge.sources.kinds import Tools, kind  # noqa: PLC0415
 
-        tools = Tools(clock=clock, time_zone=settings.time_zone, folder=tmp_path)
+        tools = Tools(clock=clock)
         air_only = settings.sources[0]
         agent = agent_of(
             settings, box, clock=clock, keys=KeyRing(tmp_path / "keys", clock),

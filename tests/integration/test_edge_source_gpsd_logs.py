@@ -191,7 +191,7 @@ class Gpsd:
 
 def source_of(server, clock, device=None):
     about = GpsdSettings(address=server.address, device=device, vehicle=VEHICLE)
-    return open_source(about, Tools(clock=clock, time_zone=None, folder=None))
+    return open_source(about, Tools(clock=clock))
 
 
 def all_fixes(source):

@@ -89,7 +89,7 @@ def about(name, values):
 
 def source(name, terminal, clock=None, **values):
     values = {"serial": str(terminal.path), **(CAR if name == "nmea" else PLACE), **values}
-    tools = Tools(clock=clock or TurnableClock(), time_zone=None, folder=Path())
+    tools = Tools(clock=clock or TurnableClock())
     return kind(name).open_source(about(name, values), tools)
 
 

@@ -21,6 +21,7 @@ from clearway_core.datum import wgs84_to_gcj02
 from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
 from clearway_edge import jobs
 from clearway_edge.gateway_dir import gateway_dir
+from clearway_edge.recordings.pacing import speed_of
 from clearway_edge.rows.profile import find_profile, shipped_profiles
 from clearway_edge.rows.profile_reading import read_profile
 
@@ -357,7 +358,7 @@ def test_recording_replays_in_real_time_n_times_as_fast_or_at_once(tmp_path, wri
     rows = [f"v,{T0 + at},100.5,13.7" for at in range(0, 601, 60)]
     clock = TurnableClock()
     file = write_csv(tmp_path / "f.csv", rows)
-    speed = jobs.speed_of(written)
+    speed = speed_of(written)
     account = replay([file], profile_file(tmp_path), tmp_path, speed=speed, clock=clock)
     assert account.delivered == 11
     assert clock.elapsed_s == pytest.approx(lasts_s, abs=1.1)

@@ -137,7 +137,7 @@ def polled(tmp_path, name, url):
     )
     about = read_settings(file)
     clock = TurnableClock()
-    tools = Tools(clock=clock, time_zone=about.time_zone, folder=tmp_path)
+    tools = Tools(clock=clock)
     return kind(name).open_source(about.sources[0].about, tools), clock
 
 
@@ -178,7 +178,7 @@ def listener(tmp_path):
 
     def start(more="", outbox=None):
         about = listener_settings(tmp_path, more)
-        tools = Tools(clock=SystemClock(), time_zone=about.time_zone, folder=tmp_path)
+        tools = Tools(clock=SystemClock())
         source = kind("sensor_community").open_source(about.sources[0].about, tools)
         running = live_agent(
             about, outbox or MemoryOutbox(), {"sensor_community": source}, tmp_path / "keys"
@@ -277,7 +277,7 @@ def test_full_outbox_is_429(listener):
 
 def test_stopping_gateway_answers_who_still_waits(tmp_path):
     about = listener_settings(tmp_path)
-    tools = Tools(clock=SystemClock(), time_zone=about.time_zone, folder=tmp_path)
+    tools = Tools(clock=SystemClock())
     source = kind("sensor_community").open_source(about.sources[0].about, tools)
     source.read(0)
     answers = []

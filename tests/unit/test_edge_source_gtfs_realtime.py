@@ -190,7 +190,7 @@ def test_feed_over_http_with_etag_is_read_once():
     server = DocumentServer()
     try:
         clock = TurnableClock()
-        tools = Tools(clock=clock, time_zone=None, folder=None)
+        tools = Tools(clock=clock)
         source = gtfs_realtime.open_source(about(server.url), tools)
         server.body, server.headers = feed(entity(), entity("bus-2")), {"ETag": "1"}
         assert len(source.read(0).readings) == 2

@@ -79,6 +79,6 @@ def test_kind_whose_library_is_missing_says_what_to_install(
     about = read_settings(file)
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "clearway_edge.sources.subscribed.mqtt_session", raising=False)
-    tools = Tools(clock=TurnableClock(), time_zone=about.time_zone, folder=tmp_path)
+    tools = Tools(clock=TurnableClock())
     with pytest.raises(MissingDependency, match=f"{says}.*edge"):
         module_of(kind).open_source(about.sources[0].about, tools)

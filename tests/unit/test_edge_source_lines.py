@@ -66,7 +66,7 @@ def test_file_line_ends_without_an_error(tmp_path):
     file = tmp_path / "log"
     file.write_bytes(b"abc")
     line = FileLine(file)
-    assert (line.receive(0), line.receive(0), line.at_end) == (b"abc", b"", True)
+    assert (line.receive(0), line.receive(0)) == (b"abc", b"")
     line.close()
 
 

@@ -49,9 +49,7 @@ def mqtt_settings(folder: Path, port: int, *, more: str = "", profile: str = "mq
 
 def opened(about):
     [source] = about.sources
-    tools = Tools(
-        clock=SystemClock(), time_zone=about.time_zone, folder=about.file.parent, gateway=about.name
-    )
+    tools = Tools(clock=SystemClock(), gateway=about.name)
     return kind("mqtt").open_source(source.about, tools)
 
 

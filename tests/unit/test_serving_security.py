@@ -12,10 +12,10 @@ from doubles.serving_client import Client
 from fastapi import FastAPI
 
 from clearway_core.errors import UsageError
+from clearway_core.hosts import is_loopback
 from clearway_core.lake import Lake
 from clearway_serving.app import STATIC, create_app
 from clearway_serving.jobs import Address, serve
-from clearway_serving.security import is_loopback
 
 PAGES = ("/", "/proposals", "/proposals/0123456789abcdef")
 

@@ -12,7 +12,7 @@ from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, Lo
 from clearway_cli.output import bar, say, say_error, say_json, say_table
 
 if TYPE_CHECKING:
-    from clearway_edge.jobs import GatewayAccount
+    from clearway_edge.recordings.account import GatewayAccount
 
 
 FilesArgument = Annotated[
@@ -59,6 +59,7 @@ def replay(
     reason. Replaying the same file again adds nothing to the lake.
     """
     from clearway_edge import jobs
+    from clearway_edge.recordings.pacing import speed_of
 
     with bar("Replaying", quiet=as_json) as progress:
         account = jobs.replay(
@@ -67,7 +68,7 @@ def replay(
             data_dir=data_dir,
             log_address=log,
             gateway=gateway,
-            speed=jobs.speed_of(speed),
+            speed=speed_of(speed),
             progress=progress,
         )
     if as_json:

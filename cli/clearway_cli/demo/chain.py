@@ -22,7 +22,7 @@ from clearway_core.errors import ClearwayError, UsageError
 from clearway_core.progress import Progress
 
 if TYPE_CHECKING:
-    from clearway_edge.jobs import GatewayAccount
+    from clearway_edge.recordings.account import GatewayAccount
 
 CITY_NAME = "demo_city"
 RECORDINGS = (

@@ -16,7 +16,6 @@ from clearway_edge.inspection.sample import take_sample
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.rows.convert import Converter
 from clearway_edge.rows.files import read_chunks
-from clearway_edge.rows.polylines import unroll
 from clearway_edge.rows.profile import SourceProfile
 from clearway_edge.rows.profile_reading import read_profile
 
@@ -99,10 +98,7 @@ def _preview(
 def _first_rows(
     file: Path, profile: SourceProfile, converter: Converter
 ) -> tuple[tuple[Mapping[str, object], ...], Mapping[str, int]]:
-    chunks = read_chunks(file, profile, rows=200)
-    if profile.position.polyline:
-        chunks = unroll(chunks, profile.position, 200)
-    for chunk in islice(chunks, 1):
+    for chunk in islice(read_chunks(file, profile, rows=200), 1):
         converted = converter.convert(chunk)
         names = list(converted.columns)
         rows = islice(zip(*converted.columns.values(), strict=True), PREVIEW_ROWS)

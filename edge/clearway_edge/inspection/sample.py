@@ -8,7 +8,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -63,7 +63,6 @@ class Sample:
     member_prefix: str = ""
     member_suffix: str = ""
     records: str = ""
-    notes: tuple[str, ...] = field(default=())
 
 
 def take_sample(file: Path) -> Sample:
@@ -194,7 +193,6 @@ def _archive(file: Path) -> Sample:
         n_rows=len(table.rows),
         member_prefix=prefix,
         member_suffix=suffix,
-        notes=(f"{len(names)} members",),
         **table.layout(),
     )
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from clearway_core.distance import distance_m
 
+_PROPOSED = 5
 _SYSTEM = Path("/usr/share/zoneinfo/zone.tab")
 _POSITION = re.compile(r"([+-])(\d{2})(\d{2})(\d{2})?([+-])(\d{3})(\d{2})(\d{2})?")
 
 
-def propose_zones(lon_deg: float, lat_deg: float, count: int = 5) -> list[str]:
+def propose_zones(lon_deg: float, lat_deg: float) -> list[str]:
     """Return the IANA zones with the nearest reference cities, nearest first.
 
     They are proposals: near borders the nearest city may lie in another country. Empty without a
@@ -29,7 +30,7 @@ def propose_zones(lon_deg: float, lat_deg: float, count: int = 5) -> list[str]:
     IANA time zone database, ``zone.tab``.
     """
     cities = sorted(_cities(), key=lambda city: distance_m(lon_deg, lat_deg, city[1], city[2]))
-    return [city[0] for city in cities[:count]]
+    return [city[0] for city in cities[:_PROPOSED]]
 
 
 @cache

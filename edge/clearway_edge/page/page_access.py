@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import secrets
@@ -27,14 +26,6 @@ _MINUTE_S = 60.0
 _PIN_DIGITS = 8
 _PIN = re.compile(r"[A-Za-z0-9-]{6,64}")
 _SESSIONS = 32
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def device_pin(file: Path) -> Secret:

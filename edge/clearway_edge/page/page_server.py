@@ -19,9 +19,10 @@ from typing import cast
 
 from clearway_core.clock import Clock
 from clearway_core.errors import ClearwayError, MissingDependency
+from clearway_core.hosts import is_loopback
 from clearway_edge.condition.snapshot import Snapshot
 from clearway_edge.page.page import page_values
-from clearway_edge.page.page_access import SESSION_S, Access, device_pin, is_loopback
+from clearway_edge.page.page_access import SESSION_S, Access, device_pin
 from clearway_edge.settings.settings import PageSettings
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         """
         name = self.headers.get("Host", "localhost").strip()
         bare = name.rpartition(":")[0] if name.rpartition(":")[2].isdigit() else name
-        return self._access is not None or is_loopback(bare.strip("[]"))
+        return self._access is not None or is_loopback(bare)
 
     def _is_let_in(self) -> bool:
         if self._access is None:

@@ -165,6 +165,23 @@ def pace_of(*, rows_per_s: float | None, speed: float | None, scratch: Path, clo
     return AtOnce() if rows_per_s is None else RowsPerSecond(rows_per_s, clock)
 
 
+def speed_of(text: str) -> float | None:
+    """Return the speed that a person wrote: None for ``max``, else how many times real time.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        message = f"--speed is max or a number of times real time, got {text!r}"
+        raise UsageError(message) from None
+
+
 def _sliced(chunk: Converted, rows: int) -> Iterator[Converted]:
     """Yield a chunk in parts of at most `rows` records; the first carries the counts."""
     rest = _with_counts(NOTHING, chunk)

@@ -26,11 +26,10 @@ from clearway_edge.outbox.reports import report_parcel
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 from clearway_edge.privacy.pseudonyms import KeyRing, Pseudonymiser
 from clearway_edge.privacy.trip_ends import TripEndCutter
+from clearway_edge.recordings.account import FileAccount
 from clearway_edge.recordings.pacing import Pace
-from clearway_edge.rows.chunk import RawChunk
 from clearway_edge.rows.convert import Converted, Converter
-from clearway_edge.rows.files import CHUNK_ROWS, read_chunks
-from clearway_edge.rows.polylines import unroll
+from clearway_edge.rows.files import read_chunks
 from clearway_edge.rows.profile import SourceProfile, TripEnds
 
 log = logging.getLogger(__name__)
@@ -46,30 +45,6 @@ than half a second. What a crash takes is read from the file again."""
 
 MAX_EXAMPLES = 10
 _POLL_S = 0.02
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileAccount:
-    """What became of one file.
-
-    Parameters
-    ----------
-    boot
-        The identity under which its records travel.
-    complete
-        Whether the file was read to its end.
-    faults
-        The first few records that could not be used, and why.
-    error
-        What ended the reading early; empty otherwise.
-    """
-
-    file: Path
-    boot: int
-    account: Account
-    complete: bool
-    faults: tuple[str, ...]
-    error: str = ""
 
 
 @dataclass(slots=True)
@@ -190,7 +165,7 @@ class Replay:
         advance: Callable[[int], None],
     ) -> None:
         converter = Converter(profile, self._pseudonyms(profile))
-        chunks = _raw_chunks(reading.file, profile, advance)
+        chunks = read_chunks(reading.file, profile, advance=advance)
         converted_chunks: Iterator[Converted] = map(converter.convert, chunks)
         if profile.trip_ends is TripEnds.CUT:
             converted_chunks = TripEndCutter(SystemRandom()).cut(converted_chunks)
@@ -350,12 +325,3 @@ class _Patience:
             self._seen = self._forwarder.n_sent
             self._since_s = time.monotonic()
         return time.monotonic() - self._since_s > self._patience_s
-
-
-def _raw_chunks(
-    file: Path, profile: SourceProfile, advance: Callable[[int], None]
-) -> Iterator[RawChunk]:
-    chunks = read_chunks(file, profile, advance=advance)
-    if profile.position.polyline:
-        return unroll(chunks, profile.position, CHUNK_ROWS)
-    return chunks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from math import isfinite
@@ -111,13 +111,12 @@ class Converter:
 
     def convert(self, chunk: RawChunk) -> Converted:
         """Return the chunk's records; every row is either among them or counted as dropped."""
-        work = _Work(chunk, self._missing)
+        work = _Work(chunk)
         instants = self._instants(work)
         lon, lat = self._position(work)
         vehicles = self._vehicles(work)
         self._drop_null_island(work, lon, lat)
-        keep = work.keep()
-        kept = _Kept(keep)
+        kept = _Kept(work.keep(), len(chunk))
         columns: dict[str, Sequence[object]] = {
             "observed_at": kept.of(instants),
             **self._wgs84(kept.of(lon), kept.of(lat)),
@@ -186,7 +185,7 @@ class Converter:
         found = []
         for field, name in zip(("lon_deg", "lat_deg"), names, strict=True):
             values = work.chunk.columns[name]
-            numbers, broken = self._numbers(values, work.missing)
+            numbers, broken = self._numbers(values)
             if None in numbers:
                 for row, number in enumerate(numbers):
                     if number is None:
@@ -205,7 +204,7 @@ class Converter:
             value.strip() if isinstance(value, str) else "" if value is None else str(value)
             for value in values
         ]
-        for row in [row for row, name in enumerate(names) if name in work.missing]:
+        for row in [row for row, name in enumerate(names) if name in self._missing]:
             work.drop(row, MISSING_VEHICLE, (column or "", None, _REMEDIES[MISSING_VEHICLE]))
         return names
 
@@ -231,9 +230,7 @@ class Converter:
             "lat_deg": [round(b, digits) for _, b in moved],
         }
 
-    def _numbers(
-        self, values: Sequence[object], missing: frozenset[str]
-    ) -> tuple[list[float | None], set[int]]:
+    def _numbers(self, values: Sequence[object]) -> tuple[list[float | None], set[int]]:
         """Return the numbers, None where there is none, and the rows that are not numbers."""
         if self._profile.format.decimal_comma:
             values = [v.replace(",", ".") if isinstance(v, str) else v for v in values]
@@ -244,14 +241,14 @@ class Converter:
         else:
             if all(map(isfinite, numbers)):
                 return cast("list[float | None]", numbers), set()
-        parsed = [_float(value, missing) for value in values]
+        parsed = [_float(value, self._missing) for value in values]
         broken = {row for row, number in enumerate(parsed) if isinstance(number, str)}
         return [None if isinstance(n, str) else n for n in parsed], broken
 
     def _number(
         self, rule: NumberRule, raw: Sequence[object], instants_ms: Sequence[int], work: _Work
     ) -> list[float | None]:
-        numbers, broken = self._numbers(raw, work.missing)
+        numbers, broken = self._numbers(raw)
         for row in broken:
             work.null(f"{rule.name}_unparsable")
             work.flags.add(row, f"{rule.name}_unparsable")
@@ -301,7 +298,7 @@ class Converter:
         meanings_or_none = cast("dict[str, bool | None]", meanings)
         values = [meanings_or_none.get(str(value).strip()) for value in raw]
         unknown = sum(
-            value is None and not (text is None or str(text).strip() in work.missing)
+            value is None and not (text is None or str(text).strip() in self._missing)
             for value, text in zip(values, raw, strict=True)
         )
         work.null(f"{rule.name}_unknown", unknown)
@@ -311,9 +308,8 @@ class Converter:
 class _Work:
     """What is found out about a chunk while it is converted."""
 
-    def __init__(self, chunk: RawChunk, missing: frozenset[str]) -> None:
+    def __init__(self, chunk: RawChunk) -> None:
         self.chunk = chunk
-        self.missing = missing
         self.drops: dict[int, str] = {}
         self.nulled: Counter[str] = Counter()
         self.flags = Flags()
@@ -347,15 +343,13 @@ class _Work:
 class _Kept:
     """Takes the rows that go on out of a column."""
 
-    def __init__(self, keep: list[bool] | None, n_rows: int = 0) -> None:
+    def __init__(self, keep: list[bool] | None, n_rows: int) -> None:
         self._keep = keep
-        self.count = n_rows
+        self.count = n_rows if keep is None else sum(keep)
 
     def of(self, values: Sequence[Value]) -> list[Value]:
         """Return the values of the kept rows."""
-        kept = list(values) if self._keep is None else list(compress(values, self._keep))
-        self.count = len(kept)
-        return kept
+        return list(values) if self._keep is None else list(compress(values, self._keep))
 
 
 def _all_int(values: Sequence[object]) -> bool:
@@ -382,6 +376,3 @@ def _float(value: object, missing: frozenset[str]) -> float | str | None:
     if number != number:  # noqa: PLR0124 -- NaN is how typed files write "no value"
         return None
     return number if isfinite(number) else str(value)
-
-
-Convert = Callable[[RawChunk], Converted]

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 from clearway_core.errors import MissingDependency, SourceUnavailable, UsageError
 from clearway_edge.rows.chunk import UNPARSABLE_LINE, Fault, RawChunk
 from clearway_edge.rows.json_files import dig, json_document, json_lines
+from clearway_edge.rows.polylines import unroll
 from clearway_edge.rows.profile import FileFormat, FileKind, SourceProfile
 from clearway_edge.rows.unzip import unzipped
 
@@ -35,7 +36,7 @@ Advance = Callable[[int], None]
 def read_chunks(
     file: Path, profile: SourceProfile, *, rows: int = CHUNK_ROWS, advance: Advance | None = None
 ) -> Iterator[RawChunk]:
-    """Yield the rows of a file in its order.
+    """Yield the rows of a file in its order; one that holds a polyline, as a row per position.
 
     Parameters
     ----------
@@ -59,7 +60,10 @@ def read_chunks(
     try:
         with file.open("rb") as raw:
             counted = cast("IO[bytes]", io.BufferedReader(_Counted(raw, advance), 1 << 17))
-            yield from reader(counted, file, profile, rows)
+            chunks = reader(counted, file, profile, rows)
+            if profile.position.polyline:
+                chunks = unroll(chunks, profile.position, rows)
+            yield from chunks
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         message = (
             f"{file} cannot be read to its end ({error}): "

@@ -74,7 +74,7 @@ def read_profile(file: Path) -> SourceProfile:
 
 
 def _format(section: Section) -> FileFormat:
-    kind = section.text("kind", allowed=tuple(FileKind))
+    kind = section.choice("kind", FileKind)
     separator_name = section.text("separator", ",")
     separator = _SEPARATORS.get(separator_name, separator_name)
     if separator is not None and len(separator) != 1:
@@ -89,7 +89,7 @@ def _format(section: Section) -> FileFormat:
     if not header and not columns and kind in {FileKind.CSV, FileKind.ARCHIVE}:
         section.fault("columns", "a file without header needs the names of its columns, in order")
     layout = FileFormat(
-        kind=FileKind(kind) if kind in tuple(FileKind) else FileKind.CSV,
+        kind=kind,
         separator=separator,
         header=header,
         columns=columns,
@@ -130,8 +130,7 @@ def _pattern(section: Section) -> re.Pattern[str] | None:
 
 
 def _time(section: Section) -> TimeRule:
-    given = section.text("format", allowed=tuple(TimeFormat))
-    format_ = TimeFormat(given) if given in tuple(TimeFormat) else TimeFormat.UNIX_S
+    format_ = section.choice("format", TimeFormat)
     since_ms, pattern = 0, ""
     if format_ is TimeFormat.SECONDS_SINCE:
         since_ms = _instant(section, "since") or 0
@@ -140,14 +139,13 @@ def _time(section: Section) -> TimeRule:
     zone = section.time_zone("zone") if "zone" in section else None
     if format_ is TimeFormat.PATTERN and zone is None and "%z" not in pattern:
         section.fault("zone", "a pattern without %z needs the IANA time zone of the file")
-    ambiguous = section.text("ambiguous", Ambiguous.EARLIER, allowed=tuple(Ambiguous))
     rule = TimeRule(
         column=section.text("column"),
         format=format_,
         since_ms=since_ms,
         pattern=pattern,
         zone=zone,
-        ambiguous=Ambiguous(ambiguous) if ambiguous in tuple(Ambiguous) else Ambiguous.EARLIER,
+        ambiguous=section.choice("ambiguous", Ambiguous, Ambiguous.EARLIER),
     )
     section.finish()
     return rule
@@ -163,8 +161,6 @@ def _instant(section: Section, key: str) -> int | None:
 
 
 def _position(section: Section) -> PositionRule:
-    datum = section.text("datum", allowed=tuple(Datum))
-    null_island = section.text("null_island", NullIsland.DROP, allowed=tuple(NullIsland))
     lon = lat = polyline = ""
     lat_first, step_s = False, 0.0
     fixed: tuple[float, float] | None = None
@@ -182,16 +178,14 @@ def _position(section: Section) -> PositionRule:
         if lon == lat:
             section.fault("lat", f"lon and lat are the same column {lon!r}")
     rule = PositionRule(
-        datum=Datum(datum) if datum in tuple(Datum) else Datum.WGS84,
+        datum=section.choice("datum", Datum),
         lon=lon,
         lat=lat,
         polyline=polyline,
         lat_first=lat_first,
         step_s=step_s,
         fixed_deg=fixed,
-        null_island=NullIsland(null_island)
-        if null_island in tuple(NullIsland)
-        else NullIsland.DROP,
+        null_island=section.choice("null_island", NullIsland, NullIsland.DROP),
     )
     section.finish()
     return rule
@@ -373,9 +367,9 @@ def _privacy(top: Section, texts: Sequence[TextRule], *, is_gps: bool) -> TripEn
     # Where a private car starts and ends is somebody's home: without a word, that is cut.
     public = not is_gps or vehicle_class in PUBLIC_CLASSES
     default = TripEnds.KEEP if public else TripEnds.CUT
-    ends = section.text("trip_ends", default, allowed=tuple(TripEnds)) if is_gps else default
+    ends = section.choice("trip_ends", TripEnds, default) if is_gps else default
     section.finish()
-    return TripEnds(ends) if ends in tuple(TripEnds) else default
+    return ends
 
 
 def _check_columns(top: Section, profile: SourceProfile) -> None:

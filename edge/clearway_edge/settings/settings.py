@@ -6,17 +6,20 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from clearway_core.settings import Section, open_toml, raise_faults
 from clearway_core.stream.security import KafkaSecurity, security_from_section
 from clearway_edge.gateway_dir import GATEWAY_NAME
 from clearway_edge.outbox.outbox import Bounds, WhenFull
+from clearway_edge.sources.host_port import MAX_PORT
 from clearway_edge.sources.kinds import KINDS, kind
+
+Text = TypeVar("Text", str, str | None)
 
 _DAY_S = 86_400
 _MEBIBYTE = 1024 * 1024
-_MAX_PORT = 65_535
 _KBIT_BYTES = 125.0
 
 
@@ -140,52 +143,36 @@ def read_settings(file: Path) -> GatewaySettings:
         With every fault: file, line and key, what was expected, what came.
     """
     top, faults = open_toml(file)
+    folder = file.parent
     gateway = top.section("gateway")
-    name = _name(gateway, "name", gateway.text("name"))
-    site = gateway.optional_text("site")
-    if site is not None:
-        _name(gateway, "site", site)
-    position_deg = _position(gateway)
-    data_dir = Path(gateway.text("data_dir", ".clearway"))
-    zone = gateway.time_zone("time_zone")
-    commit_every_s = gateway.number("commit_every_s", 1.0, minimum=0.05, maximum=10.0)
-    health_every_s = gateway.number("health_every_s", 60.0, minimum=1.0, maximum=_DAY_S)
-    gateway.finish()
     bounds, in_memory = _outbox(top.section("outbox"))
-    address, security = _log(top.section("log"), file.parent)
-    forward = _forward(top.section("forward"))
-    synchronised_file = _clock(top.section("clock"), file.parent)
-    page = _page(top.section("page"), file.parent) if "page" in top else None
-    sources = tuple(_source(section, file.parent) for section in top.sections("source"))
-    names = [source.name for source in sources if source is not None]
-    if not sources:
-        top.fault("source", "missing; expected at least one [[source]] table")
-    if len(set(names)) != len(names):
-        top.fault("source", f"every source needs a name of its own, got {', '.join(names)}")
-    top.finish()
-    raise_faults(faults)
-    return GatewaySettings(
+    address, security = _log(top.section("log"), folder)
+    settings = GatewaySettings(
         file=file,
-        name=name,
-        site=site,
-        position_deg=position_deg,
-        data_dir=data_dir if data_dir.is_absolute() else file.parent / data_dir,
-        time_zone=zone,
+        name=_name(gateway, "name", gateway.text("name")),
+        site=_name(gateway, "site", gateway.optional_text("site")),
+        position_deg=_position(gateway),
+        data_dir=folder / gateway.text("data_dir", ".clearway"),
+        time_zone=gateway.time_zone("time_zone"),
         log_address=address,
         security=security,
         bounds=bounds,
         in_memory=in_memory,
-        forward=forward,
-        commit_every_s=commit_every_s,
-        health_every_s=health_every_s,
-        synchronised_file=synchronised_file,
-        page=page,
-        sources=tuple(source for source in sources if source is not None),
+        forward=_forward(top.section("forward")),
+        commit_every_s=gateway.number("commit_every_s", 1.0, minimum=0.05, maximum=10.0),
+        health_every_s=gateway.number("health_every_s", 60.0, minimum=1.0, maximum=_DAY_S),
+        synchronised_file=_clock(top.section("clock"), folder),
+        page=_page(top.section("page"), folder) if "page" in top else None,
+        sources=_sources(top, folder),
         fingerprint=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
+    gateway.finish()
+    top.finish()
+    raise_faults(faults)
+    return settings
 
 
-def _name(section: Section, key: str, text: str) -> str:
+def _name(section: Section, key: str, text: Text) -> Text:
     if text and GATEWAY_NAME.fullmatch(text) is None:
         section.fault(key, f"expected small letters, digits, . _ or -, at most 64, got {text!r}")
     return text
@@ -193,13 +180,10 @@ def _name(section: Section, key: str, text: str) -> str:
 
 def _outbox(section: Section) -> tuple[Bounds, bool]:
     in_memory = section.text("kind", "disk", allowed=("disk", "memory")) == "memory"
-    when_full = section.text("when_full", WhenFull.DROP_OLDEST, allowed=tuple(WhenFull))
-    max_mib = section.number("max_mib", 512.0, minimum=1.0)
-    max_age_days = section.number("max_age_days", 30.0, minimum=0.001)
     bounds = Bounds(
-        max_bytes=round(max_mib * _MEBIBYTE),
-        max_age_s=max_age_days * _DAY_S,
-        when_full=WhenFull(when_full) if when_full in tuple(WhenFull) else WhenFull.DROP_OLDEST,
+        max_bytes=round(section.number("max_mib", 512.0, minimum=1.0) * _MEBIBYTE),
+        max_age_s=section.number("max_age_days", 30.0, minimum=0.001) * _DAY_S,
+        when_full=section.choice("when_full", WhenFull, WhenFull.DROP_OLDEST),
     )
     section.finish()
     return bounds, in_memory
@@ -243,17 +227,26 @@ def _position(section: Section) -> tuple[float, float] | None:
 
 
 def _page(section: Section, folder: Path) -> PageSettings:
-    port = section.whole("port", 8470)
-    if port > _MAX_PORT:
-        section.fault("port", f"expected 0 to {_MAX_PORT}, got {port}")
     pin_file = section.optional_text("pin_file")
     settings = PageSettings(
         host=section.text("host", "127.0.0.1"),
-        port=port,
+        port=section.whole("port", 8470, maximum=MAX_PORT),
         pin_file=None if pin_file is None else folder / pin_file,
     )
     section.finish()
     return settings
+
+
+def _sources(top: Section, folder: Path) -> tuple[SourceSettings, ...]:
+    tables = top.sections("source")
+    if not tables:
+        top.fault("source", "missing; expected at least one [[source]] table")
+    found = [_source(table, folder) for table in tables]
+    sources = tuple(source for source in found if source is not None)
+    names = [source.name for source in sources]
+    if len(set(names)) != len(names):
+        top.fault("source", f"every source needs a name of its own, got {', '.join(names)}")
+    return sources
 
 
 def _source(section: Section, folder: Path) -> SourceSettings | None:

@@ -8,10 +8,10 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from clearway_core.hosts import is_loopback
 from clearway_core.toml_lines import line_numbers
 from clearway_edge.certificate import validity_of
 from clearway_edge.condition.device import disk_of
-from clearway_edge.page.page_access import is_loopback
 from clearway_edge.settings.settings import GatewaySettings
 from clearway_edge.sources.devices.lines import LineSettings
 
@@ -60,7 +60,7 @@ def _log(settings: GatewaySettings) -> Iterator[tuple[str, str]]:
     security = settings.security
     if settings.log_address and (security is None or not security.tls):
         hosts = [part.rpartition(":")[0] for part in settings.log_address[8:].split(",")]
-        if not all(is_loopback(host.strip("[]")) for host in hosts):
+        if not all(is_loopback(host) for host in hosts):
             yield (
                 "log.address",
                 (
@@ -153,15 +153,12 @@ def _sources(settings: GatewaySettings) -> Iterator[tuple[str, str]]:
 def _within(place: str, about: object) -> Iterator[tuple[str, str]]:
     """Look at the serial ports and the files that a source's settings name, however deep."""
     if isinstance(about, LineSettings):
-        if (
-            about.serial is not None
-            and about.serial.startswith("/")
-            and not _is_there(about.serial)
-        ):
+        serial = about.serial or ""
+        if serial.startswith("/") and not Path(serial).exists():
             yield (
                 f"{place}.serial",
                 (
-                    f"{about.serial} is not there: plug the sensor in, or take its name from "
+                    f"{serial} is not there: plug the sensor in, or take its name from "
                     "'ls /dev/serial/by-id'"
                 ),
             )
@@ -177,7 +174,3 @@ def _within(place: str, about: object) -> Iterator[tuple[str, str]]:
     elif isinstance(about, tuple | list):
         for item in about:
             yield from _within(place, item)
-
-
-def _is_there(path: str) -> bool:
-    return Path(path).exists()

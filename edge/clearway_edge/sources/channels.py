@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -11,8 +12,7 @@ import orjson
 from clearway_core.clock import Clock
 from clearway_core.contracts.wire import AIR_READING
 from clearway_edge.sources.place import PlaceSettings
-from clearway_edge.sources.source import Reading
-from clearway_edge.sources.stamps import stamp
+from clearway_edge.sources.source import Intake
 
 NO_CHANNEL = "no_channel"
 """A document without one value that the wire has a column for."""
@@ -78,31 +78,24 @@ def channels_of(
     return values, broken
 
 
-def air_reading(
+def air_intake(
     values: Mapping[str, object],
     *,
     place: PlaceSettings,
     model: str,
     clock: Clock,
     flags: Sequence[str] = (),
-) -> Reading:
-    """Return a reading of a sensor at its place.
+) -> Intake:
+    """Return the reading of a document; without one value it is counted as `NO_CHANNEL`.
 
     Parameters
     ----------
     values
-        Channels, and ``observed_at`` if the sensor has a clock; else it is now.
+        As `channels_of` gives them, with the flags.
     """
-    lon_deg, lat_deg = place.position_deg
-    about = {
-        "sensor": place.sensor,
-        "sensor_model": model,
-        "lon_deg": lon_deg,
-        "lat_deg": lat_deg,
-        "flags": " ".join(dict.fromkeys(flags)) or None,
-    }
-    time = {} if "observed_at" in values else stamp(clock)
-    return Reading(contract=AIR_READING.identifier, values={**about, **time, **values})
+    if not values:
+        return Intake(dropped=Counter({(AIR_READING.identifier, NO_CHANNEL): 1}))
+    return Intake([place.reading(values, model=model, clock=clock, flags=flags)])
 
 
 def _number(value: object) -> float | None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
-from zoneinfo import ZoneInfo
 
 from clearway_core.clock import Clock
 from clearway_core.settings import Section
@@ -38,10 +37,6 @@ class Tools:
     ----------
     clock
         The gateway's clock.
-    time_zone
-        The city's.
-    folder
-        The settings file's folder: relative paths of a source's settings start there.
     gateway
         The gateway's name.
     state_dir
@@ -49,8 +44,6 @@ class Tools:
     """
 
     clock: Clock
-    time_zone: ZoneInfo
-    folder: Path
     gateway: str = "gateway"
     state_dir: Path | None = None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
+from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import ClearwayError, SettingsError
 from clearway_core.settings import Section
 from clearway_edge.rows.chunk import Fault, RawChunk
@@ -136,7 +136,7 @@ def belonging_to(
     provider: str | None,
     *,
     vehicle_class: str | None,
-    trip_ends: str | None,
+    trip_ends: TripEnds | None,
 ) -> SourceProfile:
     """Return the profile with what the settings of its sender say.
 
@@ -147,7 +147,7 @@ def belonging_to(
     vehicle_class
         Class of all of them, or None: as the profile says.
     trip_ends
-        ``keep``, ``cut``, or None: as the profile says, but for a class that is given here.
+        None: as the profile says, but for a class that is given here.
     """
     if profile.contract != GPS_PING.identifier:
         return profile
@@ -161,22 +161,5 @@ def belonging_to(
     return replace(
         profile,
         texts=constants + kept,
-        trip_ends=ends if trip_ends is None else TripEnds(trip_ends),
+        trip_ends=ends if trip_ends is None else trip_ends,
     )
-
-
-def optional_class(section: Section) -> str | None:
-    """Read ``vehicle_class``, if it is given."""
-    return (
-        section.text("vehicle_class", allowed=VEHICLE_CLASSES)
-        if "vehicle_class" in section
-        else None
-    )
-
-
-def optional_trip_ends(section: Section) -> str | None:
-    """Read ``trip_ends``, if it is given."""
-    if "trip_ends" not in section:
-        return None
-    text = section.text("trip_ends", allowed=tuple(TripEnds))
-    return text if text in tuple(TripEnds) else None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clearway_core.clock import Clock
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.settings import Section
+from clearway_edge.sources.source import Reading
+from clearway_edge.sources.stamps import stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,27 @@ class PlaceSettings:
 
     sensor: str
     position_deg: tuple[float, float]
+
+    def reading(
+        self, values: Mapping[str, object], *, model: str, clock: Clock, flags: Sequence[str] = ()
+    ) -> Reading:
+        """Return a reading of the sensor.
+
+        Parameters
+        ----------
+        values
+            Channels, and ``observed_at`` if the sensor has a clock; else it is now.
+        """
+        lon_deg, lat_deg = self.position_deg
+        about = {
+            "sensor": self.sensor,
+            "sensor_model": model,
+            "lon_deg": lon_deg,
+            "lat_deg": lat_deg,
+            "flags": " ".join(dict.fromkeys(flags)) or None,
+        }
+        time = {} if "observed_at" in values else stamp(clock)
+        return Reading(contract=AIR_READING.identifier, values={**about, **time, **values})
 
 
 def place_settings(section: Section) -> PlaceSettings:

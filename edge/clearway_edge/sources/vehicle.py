@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clearway_core.contracts.wire import GPS_PING, VEHICLE_CLASSES
 from clearway_core.settings import Section
-from clearway_edge.rows.profile import PUBLIC_CLASSES
+from clearway_edge.rows.profile import PUBLIC_CLASSES, TripEnds
 from clearway_edge.sources.source import Reading
 
 
@@ -36,18 +36,24 @@ def vehicle_settings(section: Section) -> VehicleSettings:
     vehicle = section.text("vehicle")
     if not vehicle.strip():
         section.fault("vehicle", "expected the vehicle's own name; it is masked")
-    given = section.optional_text("vehicle_class")
-    if given is not None and given not in VEHICLE_CLASSES:
-        section.fault(
-            "vehicle_class", f"expected one of {', '.join(VEHICLE_CLASSES)}, got {given!r}"
-        )
-    default = "keep" if given in PUBLIC_CLASSES else "cut"
+    given = optional_class(section)
+    default = TripEnds.KEEP if given in PUBLIC_CLASSES else TripEnds.CUT
     return VehicleSettings(
         provider=provider,
         vehicle=vehicle,
         vehicle_class=given,
-        cut_trip_ends=section.text("trip_ends", default, allowed=("keep", "cut")) == "cut",
+        cut_trip_ends=section.choice("trip_ends", TripEnds, default) is TripEnds.CUT,
     )
+
+
+def optional_class(section: Section) -> str | None:
+    """Read ``vehicle_class``, if it is given."""
+    return section.optional_text("vehicle_class", allowed=VEHICLE_CLASSES)
+
+
+def optional_trip_ends(section: Section) -> TripEnds | None:
+    """Read ``trip_ends``, if it is given."""
+    return section.choice("trip_ends", TripEnds) if "trip_ends" in section else None
 
 
 def fix_of(

@@ -14,7 +14,6 @@ from clearway_core.errors import SourceUnavailable
 from clearway_edge.sources.devices.lines import Device
 from clearway_edge.sources.place import PlaceSettings
 from clearway_edge.sources.source import Intake, Reading
-from clearway_edge.sources.stamps import stamp
 
 BAD_CHECKSUM = "bad_checksum"
 FLAG_WARM_UP = "warming_up"
@@ -133,13 +132,7 @@ class AirSensor:
         self._decoder = decoder
         self._kind = kind
         self._clock = clock
-        lon_deg, lat_deg = place.position_deg
-        self._constants = {
-            "sensor": place.sensor,
-            "sensor_model": kind.model,
-            "lon_deg": lon_deg,
-            "lat_deg": lat_deg,
-        }
+        self._place = place
         self._first_at_s: float | None = None
         self._next_question_s = 0.0
         self._asked = False
@@ -194,10 +187,6 @@ class AirSensor:
         self._first_at_s = now_s if self._first_at_s is None else self._first_at_s
         warming_up = now_s - self._first_at_s < self._kind.warm_up_s
         flags = (FLAG_WARM_UP, *measured.flags) if warming_up else measured.flags
-        values: dict[str, object] = {
-            **self._constants,
-            **stamp(self._clock),
-            "flags": " ".join(flags) or None,
-            **measured.values,
-        }
-        return Reading(contract=AIR_READING.identifier, values=values)
+        return self._place.reading(
+            measured.values, model=self._kind.model, clock=self._clock, flags=flags
+        )

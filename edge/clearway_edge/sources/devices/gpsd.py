@@ -12,16 +12,14 @@ from pathlib import Path
 import orjson
 
 from clearway_core.clock import Clock, to_ms
-from clearway_core.contracts.wire import GPS_PING
-from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
-from clearway_edge.sources.devices.lines import TcpLine, host_port
-from clearway_edge.sources.devices.nmea import FLAG_ESTIMATED
-from clearway_edge.sources.devices.nmea_sentences import NO_FIX
+from clearway_edge.sources.devices.lines import TcpLine
+from clearway_edge.sources.devices.receiver import FLAG_ESTIMATED, NO_FIX, Receiver
+from clearway_edge.sources.host_port import host_port
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.source import Intake, Line
-from clearway_edge.sources.vehicle import VehicleSettings, fix_of, vehicle_settings
+from clearway_edge.sources.vehicle import VehicleSettings, vehicle_settings
 
 log = logging.getLogger(__name__)
 
@@ -109,11 +107,10 @@ class MessageReader:
         self._rest = b""
 
 
-class GpsdSource:
+class GpsdSource(Receiver):
     """Fixes that a gpsd reports.
 
-    gpsd may report one instant several times while it learns more about it: a fix waits until the
-    next instant begins or the connection is quiet.
+    gpsd may report one instant several times while it learns more about it.
 
     Parameters
     ----------
@@ -134,8 +131,7 @@ class GpsdSource:
     def __init__(
         self, line: Line, vehicle: VehicleSettings, *, device: str | None, clock: Clock
     ) -> None:
-        self._line = line
-        self._vehicle = vehicle
+        super().__init__(line, vehicle)
         self._only = device
         self._clock = clock
         self._reader = MessageReader()
@@ -144,33 +140,19 @@ class GpsdSource:
         self._fix: dict[str, object] = {}
         self._estimated = False
 
-    def read(self, timeout_s: float) -> Intake:
-        """Return the fixes that came within `timeout_s`."""
-        intake = Intake()
-        try:
-            data = self._line.receive(timeout_s)
-        except SourceUnavailable:
-            self._reader.forget()
-            self._finish(intake)
-            if not intake.readings:
-                raise
-            return intake
-        if not data:
-            self._finish(intake)
+    def _take(self, data: bytes, intake: Intake) -> None:
         for message in self._reader.feed(data):
             if message is None:
-                intake.dropped[GPS_PING.identifier, UNPARSABLE] += 1
+                self._drop(UNPARSABLE, intake)
             elif message.get("class") == "TPV":
-                self._take(message, intake)
+                self._take_report(message, intake)
             elif message.get("class") == "ERROR":
                 log.warning("gpsd_error", extra={"error": str(message.get("message"))})
-        return intake
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._line.close()
+    def _forget(self) -> None:
+        self._reader.forget()
 
-    def _take(self, report: Mapping[str, object], intake: Intake) -> None:
+    def _take_report(self, report: Mapping[str, object], intake: Intake) -> None:
         fix = None
         if not self._is_ours(report.get("device")):
             reason = OTHER_DEVICE
@@ -180,7 +162,7 @@ class GpsdSource:
             fix = _fix(report)
             reason = NO_TIME
         if fix is None:
-            intake.dropped[GPS_PING.identifier, reason] += 1
+            self._drop(reason, intake)
             return
         if fix["observed_at"] != self._fix.get("observed_at"):
             self._finish(intake)
@@ -197,12 +179,10 @@ class GpsdSource:
         return True
 
     def _finish(self, intake: Intake) -> None:
-        """Give the fix that waits."""
         fix, self._fix = self._fix, {}
         if fix:
             flags = [FLAG_ESTIMATED] if self._estimated else []
-            known = {"speed_kmh": None, "heading_deg": None, **fix}
-            intake.readings.append(fix_of(self._vehicle, known, flags))
+            self._give({"speed_kmh": None, "heading_deg": None, **fix}, flags, intake)
 
 
 def _has_position(report: Mapping[str, object]) -> bool:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 from clearway_core.errors import MissingDependency, SourceUnavailable
 from clearway_core.settings import Section
+from clearway_edge.sources.host_port import host_port
 from clearway_edge.sources.source import Line
 
 _READ_BYTES = 4096
 _LINES = ("serial", "tcp", "file")
-_MAX_PORT = 65_535
 _WRITE_TIMEOUT_S = 2.0
 _CONNECT_TIMEOUT_S = 5.0
 
@@ -81,15 +81,6 @@ def line_settings(section: Section, folder: Path, *, baud: int) -> LineSettings:
         file=None if file is None else folder / file,
         baud=section.whole("baud", baud, minimum=300),
     )
-
-
-def host_port(section: Section, key: str, text: str) -> tuple[str, int]:
-    """Return ``host:port`` apart; a fault if it is none."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
-        section.fault(key, f"expected host:port, got {text!r}")
-        return "localhost", 1
-    return host.strip("[]"), int(port)
 
 
 def open_line(settings: LineSettings, *, greeting: bytes = b"") -> Device:
@@ -268,19 +259,16 @@ class FileLine:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._open: BinaryIO | None = None
-        self.at_end = False
 
     def receive(self, timeout_s: float) -> bytes:  # noqa: ARG002 -- a file never makes wait
         """Return the next bytes, or none at the end."""
         try:
             if self._open is None:
                 self._open = self._file.open("rb")
-            data = self._open.read(_READ_BYTES)
+            return self._open.read(_READ_BYTES)
         except OSError as error:
             message = f"{self._file} cannot be read: {error.strerror}. Check the path."
             raise SourceUnavailable(message) from error
-        self.at_end = not data
-        return data
 
     def send(self, data: bytes) -> None:
         """Do nothing: a recording takes no commands."""

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clearway_core.contracts.wire import GPS_PING
-from clearway_core.errors import SourceUnavailable
 from clearway_core.settings import Section
 from clearway_edge.sources.devices.lines import LineSettings, line_settings, open_line
 from clearway_edge.sources.devices.nmea_sentences import (
@@ -23,9 +21,10 @@ from clearway_edge.sources.devices.nmea_sentences import (
     speed_and_course,
     time_of_day_ms,
 )
+from clearway_edge.sources.devices.receiver import FLAG_ESTIMATED, Receiver
 from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.source import Intake, Line
-from clearway_edge.sources.vehicle import VehicleSettings, fix_of, vehicle_settings
+from clearway_edge.sources.vehicle import VehicleSettings, vehicle_settings
 
 BAD_CHECKSUM = "bad_checksum"
 REPEATED = "repeated_fix"
@@ -34,8 +33,6 @@ REPEATED = "repeated_fix"
 FLAG_HDOP = "hdop_high"
 HDOP_LIMIT = 5.0
 """Horizontal dilution of precision above which a fix is flagged. [1]"""
-FLAG_ESTIMATED = "position_estimated"
-"""The receiver says that it computed, simulated or was told the position."""
 
 _MAX_SENTENCE_BYTES = 512
 """NMEA allows 82; receivers send more. Beyond this it is noise, and the buffer must not grow."""
@@ -122,56 +119,36 @@ class _Instant:
     flags: list[str] = field(default_factory=list)
 
 
-class NmeaSource:
-    """Fixes of one receiver.
+class NmeaSource(Receiver):
+    """Fixes of a receiver that speaks NMEA 0183.
 
     VTG carries no time: it belongs to the sentence before it, and after a pause of the line to the
     one that follows.
-
-    Parameters
-    ----------
-    line
-        Where the bytes come from.
-    vehicle
-        Whose receiver it is.
     """
 
     def __init__(self, line: Line, vehicle: VehicleSettings) -> None:
-        self._line = line
-        self._vehicle = vehicle
+        super().__init__(line, vehicle)
         self._reader = SentenceReader()
         self._now = _Instant()
         self._paused = False
 
-    def read(self, timeout_s: float) -> Intake:
-        """Return the fixes that came within `timeout_s`."""
-        intake = Intake()
-        try:
-            data = self._line.receive(timeout_s)
-        except SourceUnavailable:
-            self._reader.forget()
-            self._finish(intake)
-            if not intake.readings:
-                raise
-            return intake
-        if not data:
-            self._finish(intake)
-            self._paused = True
+    def _take(self, data: bytes, intake: Intake) -> None:
+        self._paused = self._paused or not data
         for fields, valid in self._reader.feed(data):
             address = fields[0]
             # A talker has two letters; P begins a manufacturer's own sentences.
             if len(address) == _ADDRESS_LENGTH and address[0] != "P":
-                self._take(address[2:], fields, intake, valid=valid)
-        return intake
+                self._take_sentence(address[2:], fields, intake, valid=valid)
 
-    def close(self) -> None:
-        """Give the line back."""
-        self._line.close()
+    def _forget(self) -> None:
+        self._reader.forget()
 
-    def _take(self, kind: str, fields: Sequence[str], intake: Intake, *, valid: bool) -> None:
+    def _take_sentence(
+        self, kind: str, fields: Sequence[str], intake: Intake, *, valid: bool
+    ) -> None:
         if not valid:
             if kind == "RMC":
-                intake.dropped[GPS_PING.identifier, BAD_CHECKSUM] += 1
+                self._drop(BAD_CHECKSUM, intake)
             return
         if kind in _TIMED:
             self._begin(time_of_day_ms(fields), intake)
@@ -194,16 +171,15 @@ class NmeaSource:
     def _take_fix(self, fields: Sequence[str], intake: Intake) -> None:
         found = parse_rmc(fields)
         if isinstance(found, str):
-            intake.dropped[GPS_PING.identifier, found] += 1
+            self._drop(found, intake)
         elif self._now.fix is not None:
-            intake.dropped[GPS_PING.identifier, REPEATED] += 1
+            self._drop(REPEATED, intake)
         else:
             estimated = found.pop("estimated")
             self._now.flags = [FLAG_ESTIMATED] if estimated else []
             self._now.fix = found
 
     def _finish(self, intake: Intake) -> None:
-        """Give the fix of the instant, with all that was said about it."""
         now, self._now = self._now, _Instant()
         if now.fix is None:
             return
@@ -214,4 +190,4 @@ class NmeaSource:
             now.fix["accuracy_m"] = now.accuracy_m
         if now.hdop is not None and now.hdop > HDOP_LIMIT:
             now.flags.append(FLAG_HDOP)
-        intake.readings.append(fix_of(self._vehicle, now.fix, now.flags))
+        self._give(now.fix, now.flags, intake)

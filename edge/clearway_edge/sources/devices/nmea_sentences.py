@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from clearway_core.clock import to_ms
 from clearway_core.units import KMH_PER
+from clearway_edge.sources.devices.receiver import NO_FIX
 
-NO_FIX = "no_fix"
 UNPARSABLE = "unparsable_sentence"
 
 _MIN_RMC_FIELDS = 10

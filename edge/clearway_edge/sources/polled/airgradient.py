@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from clearway_core.clock import Clock
-from clearway_core.contracts.wire import AIR_READING
 from clearway_core.settings import Section
-from clearway_edge.sources.channels import (
-    NO_CHANNEL,
-    Channel,
-    air_reading,
-    channels_of,
-    json_object,
-)
+from clearway_edge.sources.channels import Channel, air_intake, channels_of, json_object
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.place import PlaceSettings, place_settings
-from clearway_edge.sources.polled.http_poll import (
-    HttpPoll,
-    PolledSource,
-    PollSettings,
-    poll_settings,
+from clearway_edge.sources.place import PlaceSettings
+from clearway_edge.sources.polled.http_poll import PolledSource
+from clearway_edge.sources.polled.network_sensor import (
+    NetworkSensorSettings,
+    asked,
+    network_sensor_settings,
 )
 from clearway_edge.sources.source import Intake
 
@@ -59,29 +52,14 @@ firmware 3.1."""
 _MODEL = re.compile(r"[a-z0-9_.-]{1,50}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AirGradientSettings:
-    """A monitor and where it stands."""
-
-    poll: PollSettings
-    place: PlaceSettings
-
-
-def settings_of(section: Section, folder: Path) -> AirGradientSettings:
+def settings_of(section: Section, folder: Path) -> NetworkSensorSettings:
     """Read the keys of a ``[[source]]`` of this kind."""
-    return AirGradientSettings(
-        poll=poll_settings(section, folder, every_s=EVERY_S), place=place_settings(section)
-    )
+    return network_sensor_settings(section, folder, every_s=EVERY_S)
 
 
-def open_source(settings: AirGradientSettings, tools: Tools) -> PolledSource:
+def open_source(settings: NetworkSensorSettings, tools: Tools) -> PolledSource:
     """Return the monitor; it is asked once it is first read."""
-
-    def decoded(body: bytes) -> Intake:
-        return decode(body, place=settings.place, clock=tools.clock)
-
-    poll = HttpPoll(settings.poll, tools.clock)
-    return PolledSource(poll, decoded, contract=AIR_READING.identifier)
+    return asked(settings, partial(decode, place=settings.place, clock=tools.clock), tools.clock)
 
 
 def decode(body: bytes, *, place: PlaceSettings, clock: Clock) -> Intake:
@@ -93,15 +71,8 @@ def decode(body: bytes, *, place: PlaceSettings, clock: Clock) -> Intake:
         If it is no AirGradient's.
     """
     document = json_object(body, expected="an AirGradient's /measures/current")
-    intake = Intake()
     values, flags = channels_of(_flat(document), TABLE)
-    if values:
-        intake.readings.append(
-            air_reading(values, place=place, model=_model(document), clock=clock, flags=flags)
-        )
-    else:
-        intake.dropped[AIR_READING.identifier, NO_CHANNEL] += 1
-    return intake
+    return air_intake(values, place=place, model=_model(document), clock=clock, flags=flags)
 
 
 def _flat(document: Mapping[str, object]) -> dict[str, object]:

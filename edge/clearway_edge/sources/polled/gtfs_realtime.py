@@ -13,9 +13,8 @@ from clearway_core.errors import MissingDependency
 from clearway_core.settings import Section
 from clearway_core.units import KMH_PER
 from clearway_edge.rows.convert import MISSING_VEHICLE, NULL_ISLAND, NULL_ISLAND_DEG
-from clearway_edge.rows.profile import PUBLIC_CLASSES
+from clearway_edge.rows.profile import PUBLIC_CLASSES, TripEnds
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.mapping import optional_trip_ends
 from clearway_edge.sources.polled.gtfs_routes import NOT_ON_ROAD, read_routes
 from clearway_edge.sources.polled.http_poll import (
     HttpPoll,
@@ -24,6 +23,7 @@ from clearway_edge.sources.polled.http_poll import (
     poll_settings,
 )
 from clearway_edge.sources.source import Intake, Reading
+from clearway_edge.sources.vehicle import optional_trip_ends
 
 if TYPE_CHECKING:
     from google.transit.gtfs_realtime_pb2 import FeedEntity, VehiclePosition
@@ -60,14 +60,14 @@ class GtfsSettings:
     vehicle_class
         Class of vehicles whose route is not known.
     trip_ends
-        ``keep``, ``cut``, or None: kept for buses and taxis.
+        None: kept for buses and taxis.
     """
 
     poll: PollSettings
     provider: str
     routes_file: Path | None
     vehicle_class: str
-    trip_ends: str | None
+    trip_ends: TripEnds | None
 
 
 def settings_of(section: Section, folder: Path) -> GtfsSettings:
@@ -182,7 +182,7 @@ class FeedDecoder:
             "flags": None if about.timestamp else FLAG_FEED_TIME,
         }
         ends = self._settings.trip_ends
-        cut = vehicle_class not in PUBLIC_CLASSES if ends is None else ends == "cut"
+        cut = vehicle_class not in PUBLIC_CLASSES if ends is None else ends is TripEnds.CUT
         return Reading(contract=GPS_PING.identifier, values=values, cut_trip_ends=cut)
 
     def _class(self, about: VehiclePosition) -> str:

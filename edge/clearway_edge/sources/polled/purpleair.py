@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 from clearway_core.clock import Clock, to_ms
 from clearway_core.contracts.wire import AIR_READING
 from clearway_core.settings import Section
-from clearway_edge.sources.channels import (
-    F_TO_C,
-    NO_CHANNEL,
-    Channel,
-    air_reading,
-    channels_of,
-    json_object,
-)
+from clearway_edge.sources.channels import F_TO_C, Channel, air_intake, channels_of, json_object
 from clearway_edge.sources.kinds import Tools
-from clearway_edge.sources.place import PlaceSettings, place_settings
-from clearway_edge.sources.polled.http_poll import (
-    HttpPoll,
-    PolledSource,
-    PollSettings,
-    poll_settings,
+from clearway_edge.sources.place import PlaceSettings
+from clearway_edge.sources.polled.http_poll import PolledSource
+from clearway_edge.sources.polled.network_sensor import (
+    NetworkSensorSettings,
+    asked,
+    network_sensor_settings,
 )
 from clearway_edge.sources.source import Intake
 
@@ -57,26 +50,14 @@ chip that some devices have instead of the first. PurpleAir, "Local JSON", firmw
 _TIME = "%Y/%m/%dT%H:%M:%Sz"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurpleAirSettings:
-    """A device and where it stands."""
-
-    poll: PollSettings
-    place: PlaceSettings
-
-
-def settings_of(section: Section, folder: Path) -> PurpleAirSettings:
+def settings_of(section: Section, folder: Path) -> NetworkSensorSettings:
     """Read the keys of a ``[[source]]`` of this kind."""
-    return PurpleAirSettings(
-        poll=poll_settings(section, folder, every_s=EVERY_S), place=place_settings(section)
-    )
+    return network_sensor_settings(section, folder, every_s=EVERY_S)
 
 
-def open_source(settings: PurpleAirSettings, tools: Tools) -> PolledSource:
+def open_source(settings: NetworkSensorSettings, tools: Tools) -> PolledSource:
     """Return the device; it is asked once it is first read."""
-    decoder = PurpleAirDecoder(settings.place, tools.clock)
-    poll = HttpPoll(settings.poll, tools.clock)
-    return PolledSource(poll, decoder.decode, contract=AIR_READING.identifier)
+    return asked(settings, PurpleAirDecoder(settings.place, tools.clock).decode, tools.clock)
 
 
 class PurpleAirDecoder:
@@ -98,25 +79,15 @@ class PurpleAirDecoder:
     def decode(self, body: bytes) -> Intake:
         """Return the reading of a document; ValueError if it is no PurpleAir's."""
         document = json_object(body, expected="a PurpleAir's /json")
-        intake = Intake()
         values, flags = channels_of(document, TABLE)
         at_ms = _instant(document.get("DateTime"))
-        if not values:
-            intake.dropped[AIR_READING.identifier, NO_CHANNEL] += 1
-        elif at_ms is not None and at_ms == self._last_ms:
-            intake.dropped[AIR_READING.identifier, REPEATED] += 1
-        else:
+        if values and at_ms is not None:
+            if at_ms == self._last_ms:
+                return Intake(dropped=Counter({(AIR_READING.identifier, REPEATED): 1}))
+            values["observed_at"] = at_ms
+        if values:
             self._last_ms = at_ms
-            known: dict[str, object] = {} if at_ms is None else {"observed_at": at_ms}
-            reading = air_reading(
-                {**values, **known},
-                place=self._place,
-                model=MODEL,
-                clock=self._clock,
-                flags=flags,
-            )
-            intake.readings.append(reading)
-        return intake
+        return air_intake(values, place=self._place, model=MODEL, clock=self._clock, flags=flags)
 
 
 def _instant(text: object) -> int | None:

@@ -26,8 +26,6 @@ from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import (
     RowMapping,
     belonging_to,
-    optional_class,
-    optional_trip_ends,
     profile_of,
 )
 from clearway_edge.sources.pushed.push_desk import READINGS, TELEMETRY, FleetDesk, Job, Sender
@@ -35,6 +33,7 @@ from clearway_edge.sources.pushed.push_memory import RequestMemory
 from clearway_edge.sources.pushed.push_server import ListenSettings, PushServer, listen_settings
 from clearway_edge.sources.source import Intake
 from clearway_edge.sources.tokens import read_token
+from clearway_edge.sources.vehicle import optional_class, optional_trip_ends
 
 UNPARSABLE = "unparsable_request"
 """A body that is not what its content type says; counted as one record."""

@@ -22,7 +22,9 @@ from typing import Protocol, cast
 import orjson
 
 from clearway_core.errors import SourceUnavailable
+from clearway_core.hosts import is_loopback
 from clearway_core.settings import Section
+from clearway_edge.sources.host_port import MAX_PORT
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +43,6 @@ _ANSWER_S = 10.0
 _DRAIN_S = 2.0
 _DRAIN_BYTES = 16 * 1024 * 1024
 _PIECE_BYTES = 65_536
-_MAX_PORT = 65_535
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +66,20 @@ class ListenSettings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in _LOOPBACK
+        return is_loopback(self.host)
 
 
 def listen_settings(
     section: Section, folder: Path, *, port: int, max_body_kib: int
 ) -> ListenSettings:
     """Read ``host``, ``port``, ``certificate_file``, ``key_file`` and ``max_body_kib``."""
-    number = section.whole("port", port)
-    if number > _MAX_PORT:
-        section.fault("port", f"expected 0 to {_MAX_PORT}, got {number}")
     certificate = section.optional_text("certificate_file")
     key = section.optional_text("key_file")
     if (certificate is None) != (key is None):
         section.fault("certificate_file", "TLS needs certificate_file and key_file, both of them")
     return ListenSettings(
         host=section.text("host", "127.0.0.1"),
-        port=number,
+        port=section.whole("port", port, maximum=MAX_PORT),
         certificate_file=None if certificate is None else folder / certificate,
         key_file=None if key is None else folder / key,
         max_body_bytes=section.whole("max_body_kib", max_body_kib, minimum=1) * 1024,

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clearway_core.clock import Clock
-from clearway_core.contracts.wire import AIR_READING
 from clearway_core.settings import Secret, Section
 from clearway_edge.sources.channels import (
-    NO_CHANNEL,
     PA_TO_HPA,
     Channel,
-    air_reading,
+    air_intake,
     channels_of,
     json_object,
 )
@@ -203,16 +201,7 @@ class SensorCommunitySource:
         for each in pairs:
             named.setdefault(str(each.get("value_type")), each.get("value"))
         values, flags = channels_of(named, TABLE)
-        intake = Intake()
-        if values:
-            intake.readings.append(
-                air_reading(
-                    values, place=place, model=_model(named), clock=self._clock, flags=flags
-                )
-            )
-        else:
-            intake.dropped[AIR_READING.identifier, NO_CHANNEL] += 1
-        return intake
+        return air_intake(values, place=place, model=_model(named), clock=self._clock, flags=flags)
 
     def _place(self, head: Head, document: Mapping[str, object]) -> PlaceSettings | None:
         names = [head.headers.get("x-sensor", "")]

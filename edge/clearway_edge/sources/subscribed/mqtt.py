@@ -27,13 +27,12 @@ from clearway_edge.sources.kinds import Tools
 from clearway_edge.sources.mapping import (
     RowMapping,
     belonging_to,
-    optional_class,
-    optional_trip_ends,
     profile_of,
 )
 from clearway_edge.sources.source import Intake
 from clearway_edge.sources.stamps import stamp
 from clearway_edge.sources.subscribed.mqtt_broker import BrokerSettings, broker_settings
+from clearway_edge.sources.vehicle import optional_class, optional_trip_ends
 
 if TYPE_CHECKING:
     from clearway_edge.sources.subscribed.mqtt_session import Delivery, MqttSession

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearway_core.hosts import is_loopback
 from clearway_core.settings import Section
-from clearway_edge.sources.devices.lines import host_port
-
-_LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+from clearway_edge.sources.host_port import host_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ def broker_settings(section: Section, folder: Path) -> BrokerSettings:
         for name in ("ca_file", "certificate_file", "key_file"):
             if files[name] is not None:
                 section.fault(name, "certificates need tls = true")
-        if username is not None and host not in _LOCAL:
+        if username is not None and not is_loopback(host):
             section.fault("tls", "expected true: a password would travel in the clear")
     return BrokerSettings(
         host=host,

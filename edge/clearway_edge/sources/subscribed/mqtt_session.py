@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,8 @@ _KEEP_ALIVE_S = 30
 _CONNECT_S = 5.0
 _LONGEST_WAIT_S = 30
 _PUT_S = 0.2
+_DRAIN_S = 1.0
+_PIECE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,7 @@ class MqttSession:
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
         client.on_message = self._arrived
+        client.on_socket_close = _drain
         lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         lasting.SessionExpiryInterval = SESSION_S
         lasting.ReceiveMaximum = UNDER_WAY
@@ -275,6 +281,22 @@ class MqttSession:
                 continue
             return
         self.given_up([delivery])
+
+
+def _drain(client: Client, userdata: Any, connection: Any) -> None:
+    """Take what the broker still sends before the connection is closed.
+
+    A connection that is closed with something unread is reset, and the broker may lose the
+    acknowledgements that it has not read yet: it would send again what is stored.
+    """
+    del client, userdata
+    ends_s = time.monotonic() + _DRAIN_S
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        while (left_s := ends_s - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not connection.recv(_PIECE_BYTES):
+                return
 
 
 def _text(path: Path | None) -> str | None:
