@@ -124,7 +124,8 @@ class Attacker:
         for product in gate.LADDER:
             exact = np.array([day.views["ungated"][product] for day in history])
             counts = np.nan_to_num(exact[:, :, :N_COUNTS])
-            with warnings.catch_warnings(action="ignore"):
+            # Cells that nobody entered have no mean, and one day has no spread: both are meant.
+            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
                 pace = np.nanmean(exact[:, :, N_COUNTS], axis=0)
                 spread = np.nanstd(exact[:, :, N_COUNTS], axis=0)
             often = np.isfinite(exact[:, :, N_COUNTS]).sum(axis=0) >= 4
