@@ -38,7 +38,8 @@ def main() -> None:
 def _of_the_system(error: OSError) -> str:
     """Return what the system refused, and what a person can do about it."""
     if error.filename is None:
-        return f"the system refused something: {error}. `clearway doctor` looks at this machine."
+        first = str(error).splitlines()[0].rstrip(".:")  # what stores say goes on for pages
+        return f"{first}. `clearway doctor` looks at this machine, and at the address of the lake."
     return (
         f"cannot read or write {error.filename}: {error.strerror}. Check the path, the rights on "
         "it and the room on the disk; `clearway doctor` looks at this machine."

@@ -121,5 +121,12 @@ ToOption = Annotated[
 
 MonthOption = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Such as 2026-01.")]
 PortOption = Annotated[
-    int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port on this machine; 0 takes any free one.")
+    int,
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        help="Port on this machine; 0 takes any free one.",
+    ),
 ]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clearway_core.city import City
 from clearway_core.errors import ClearwayError, UsageError
+from clearway_core.hosts import is_loopback
 from clearway_core.lake import Lake
-from clearway_serving.security import LOOPBACK_NAMES, is_loopback
+from clearway_serving.security import LOOPBACK_NAMES
 
 DEFAULT_PORT = 8501
 _WEB = ("http://", "https://")
+_LISTEN_REMEDIES: Mapping[int, str] = {
+    errno.EADDRINUSE: "is another `clearway serve` running? Stop it, or choose another --port",
+    errno.EADDRNOTAVAIL: "this machine has no such address, give one of its own with --host",
+    errno.EACCES: "ports below 1024 are for administrators, choose another --port",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +125,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen()  # before the address is told, so that whoever hears it can connect
     except OSError as error:
         listener.close()
-        message = (
-            f"cannot listen on {host} port {port} ({error.strerror}): is another `clearway serve` "
-            "running? Stop it, or choose another --port."
-        )
+        remedy = _LISTEN_REMEDIES.get(error.errno or 0, "choose another --host or --port")
+        message = f"cannot listen on {host} port {port} ({error.strerror}): {remedy}"
         raise ClearwayError(message) from error
     return listener

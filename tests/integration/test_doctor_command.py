@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from clearway_cli.cities import adopt_city, find_folder
 from clearway_cli.commands import doctor as command
+from clearway_cli.doctor import machine
 from clearway_cli.doctor.examine import examine
 from clearway_cli.doctor.finding import Finding, Installation, State
 from clearway_core.data_dir import DataDir
@@ -123,6 +126,85 @@ def test_broken_table_is_red(tmp_path: Path) -> None:
 
     assert found["Lake: air_readings"].state is State.RED
     assert found["Log"].state is State.GREEN  # the other checks go on
+
+
+def test_table_whose_file_is_gone_is_red_and_named(tmp_path: Path) -> None:
+    send_air(tmp_path, 5)
+    take_in(tmp_path)
+    (file,) = (DataDir(tmp_path).lake / "gateway_health").rglob("*.parquet")
+    file.unlink()
+
+    found = examined(tmp_path)
+
+    assert found["Lake: gateway_health"].state is State.RED
+    assert file.name in found["Lake: gateway_health"].text
+    assert found["Lake"].state is State.GREEN  # of the others
+
+
+def test_data_folder_that_is_a_file_is_red(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("", encoding="utf-8")
+
+    found = examined(tmp_path / "data" / "below")
+
+    assert found["Data folder"].state is State.RED
+    assert "name a folder with --data-dir" in found["Data folder"].text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_data_folder_without_rights_is_red(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+
+    found = examined(tmp_path / "data")
+
+    assert found["Data folder"].state is State.RED
+
+
+def test_machine_without_java_says_what_still_works(tmp_path: Path) -> None:
+    found = examined(tmp_path, environment={"PATH": str(tmp_path)})["Kafka here"]
+
+    assert found.state is State.YELLOW
+    assert "Java" in found.text
+    assert "embedded log" in found.text
+
+
+def test_part_that_lacks_a_package_is_named_with_what_it_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = machine._version
+    monkeypatch.setattr(
+        machine, "_version", lambda name: None if name in {"fastapi", "h3"} else held(name)
+    )
+
+    found = examined(tmp_path)
+
+    assert found["Packages"].state is State.RED
+    assert "h3 missing" in found["Packages"].text
+    assert found["Part serving"].state is State.YELLOW
+    assert "install 'clearway[serving]'" in found["Part serving"].text
+
+
+def test_look_that_breaks_off_is_a_finding_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+
+    found = examined(tmp_path)
+
+    assert found["Machine"].state is State.RED
+    assert "psutil is not installed" in found["Machine"].text
+    assert found["Python"].state is State.GREEN
+    assert found["Lake"].state is State.YELLOW
+
+
+def test_airflow_that_remembers_what_is_gone_is_yellow(tmp_path: Path) -> None:
+    home = DataDir(tmp_path).airflow
+    home.mkdir()
+    zone = tmp_path / "zone.geojson"
+    (home / "work.json").write_text(json.dumps({"CLEARWAY_ZONE": str(zone)}), encoding="utf-8")
+    assert examined(tmp_path)["Airflow"].state is State.YELLOW
+    zone.write_text("{}", encoding="utf-8")
+
+    assert "does not run" in examined(tmp_path)["Airflow"].text
 
 
 def test_broken_city_pack_is_red(tmp_path: Path) -> None:

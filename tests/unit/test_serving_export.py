@@ -11,7 +11,7 @@ import pytest
 from doubles import serving_lake
 
 from clearway_core.contracts.lake import LAKE_CONTRACTS
-from clearway_core.errors import InsufficientData, UsageError
+from clearway_core.errors import ClearwayError, InsufficientData, UsageError
 from clearway_core.geo import cell_text
 from clearway_core.lake import Lake
 from clearway_serving.export.account import ExportAccount
@@ -153,6 +153,22 @@ def test_a_complete_grid_is_refused_where_it_means_nothing(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         written(lake, tmp_path / "c.parquet", complete=True, **options)
+
+
+def test_instant_that_the_table_does_not_hold_is_answered_with_its_span(
+    lake: Lake, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InsufficientData, match=r"2030-01-01.*from 2026-01-14 23:30 to 2026-01-15 01:15"
+    ):
+        written(lake, tmp_path / "c.csv", file_format="csv", at="2030-01-01")
+
+
+def test_place_that_cannot_be_written_is_said(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with pytest.raises(ClearwayError, match=r"cannot write .*Is --out writable"):
+        written(lake, tmp_path / "file" / "c.csv", file_format="csv")
 
 
 def test_every_internal_table_is_refused_in_public(lake: Lake, tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def check_packages(installation: Installation) -> Findings:
     for extra, consequence in _OPTIONAL.items():
         lacking = _lacking(extra)
         if lacking:
-            text = f"{consequence}, for {', '.join(lacking)} missing: install 'clearway[{extra}]'"
+            missing = ", ".join(lacking)
+            text = f"{missing} missing, so {consequence}: install 'clearway[{extra}]'"
             yield "yellow", f"Part {extra}", text
         else:
             yield "green", f"Part {extra}", "whole"

@@ -85,7 +85,7 @@ function figures(row, clock, now, minutes) {
     element('div', {}, element('dt', { text: `Speed, ${when}` }),
       element('dd', {}, `${number(row.space_mean_kmh, 1)} `, element('small', { text: `km/h (${number(row.interval_low_kmh, 0)}–${number(row.interval_high_kmh, 0)})` }))),
     element('div', {}, element('dt', { text: 'Travel time index' }),
-      element('dd', {}, row.tti === null ? '–' : `${number(row.tti, 2)}×`, element('small', { text: row.free_flow_kmh === null ? '' : ` of ${number(row.free_flow_kmh, 0)} km/h` }))));
+      element('dd', {}, row.tti === null ? '–' : `${number(row.tti, 2)}×`, element('small', { text: row.free_flow_kmh === null ? '' : ` (free flow ${number(row.free_flow_kmh, 0)} km/h)` }))));
 }
 
 /** @param {any} row */

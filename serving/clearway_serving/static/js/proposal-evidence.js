@@ -22,7 +22,7 @@ export function lacks(missing, periods) {
     if (!items.length) return [];
     return [
       element('h3', { class: `lack-head ${effect}` }, element('span', { class: 'mark', 'aria-hidden': 'true' }), title),
-      element('ul', { class: 'lacks', 'data-effect': effect }, ...items.map(lack)),
+      element('ul', { class: 'lacks', 'data-effect': effect }, ...items.map((item) => lack(item, periods))),
     ];
   };
   return element('div', {}, ...group('hold', 'These hold the proposal'), ...group('limits', 'These limit what can be said'));
@@ -46,12 +46,15 @@ function joined(items, periods) {
   return [...byReason.values()];
 }
 
-/** @param {any} item */
-function lack(item) {
+/** @param {string} text @param {Map<string, string>} periods @returns {string} Periods by their labels. */
+const labelled = (text, periods) => text.replace(/[a-z_]+/g, (word) => periods.get(word)?.toLowerCase() ?? word);
+
+/** @param {any} item @param {Map<string, string>} periods Label by name. */
+function lack(item, periods) {
   const where = item.periods.length ? ` in ${item.periods.join(', ').toLowerCase()}` : '';
   return element('li', {},
     element('div', {}, element('p', { class: 'what', text: `${words(item.what)}${where}` }),
-      element('p', { class: 'gap', text: `${item.found}; required: ${item.required}` })),
+      element('p', { class: 'gap', text: labelled(`${item.found}; required: ${item.required}`, periods) })),
     element('div', {}, element('p', { text: `${capital(item.consequence)}.` }),
       element('p', { class: 'remedy', text: `What to do: ${item.remedy}.` })));
 }
