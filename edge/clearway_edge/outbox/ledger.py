@@ -258,9 +258,8 @@ class Draft:
 
     def mark(self, page: Page, **changes: Any) -> Page:
         """Change what is known of a page without changing what it says."""
-        before = self.find(page.id)
         after = replace(page, **changes)
-        self.waiting_bytes += after.spooled_bytes - (before.spooled_bytes if before else 0)
+        self.waiting_bytes += after.spooled_bytes - self.page(page.id).spooled_bytes
         self.changed[page.id] = after
         return after
 
