@@ -437,14 +437,14 @@ def test_all_faults_of_a_profile_are_told_at_once(tmp_path):
         '[vehicle]\ncolumn = "v"\nclass = "boat"\n'
         '[time]\ncolumn = "t"\nformat = "pattern"\npattern = "%H"\n'
         '[position]\nlon = "x"\nlat = "x"\n'
-        '[speed]\ncolumn = "s"\n'
+        '[speed]\ncolumn = ""\n'
     )
     with pytest.raises(SettingsError) as caught:
         replay([write_csv(tmp_path / "f.csv", [])], file, tmp_path)
     faults = "\n".join(caught.value.faults)
     for key in (
         "provider", "speling", "time_zone", "format.separator", "vehicle.class", "time.zone",
-        "position.lat", "position.datum", "speed.unit",
+        "position.lat", "position.datum", "speed.unit", "speed.column",
     ):  # fmt: skip
         assert f"{key}: " in faults, key
 

@@ -73,6 +73,13 @@ def read_profile(file: Path) -> SourceProfile:
     return profile
 
 
+def _column(section: Section, key: str) -> str:
+    name = section.text(key)
+    if key in section and not name:
+        section.fault(key, "expected the name of a column, got an empty text")
+    return name
+
+
 def _format(section: Section) -> FileFormat:
     kind = section.choice("kind", FileKind)
     separator_name = section.text("separator", ",")
@@ -140,7 +147,7 @@ def _time(section: Section) -> TimeRule:
     if format_ is TimeFormat.PATTERN and zone is None and "%z" not in pattern:
         section.fault("zone", "a pattern without %z needs the IANA time zone of the file")
     rule = TimeRule(
-        column=section.text("column"),
+        column=_column(section, "column"),
         format=format_,
         since_ms=since_ms,
         pattern=pattern,
@@ -165,7 +172,7 @@ def _position(section: Section) -> PositionRule:
     lat_first, step_s = False, 0.0
     fixed: tuple[float, float] | None = None
     if "polyline" in section:
-        polyline = section.text("polyline")
+        polyline = _column(section, "polyline")
         lat_first = section.text("order", allowed=("lon_lat", "lat_lon")) == "lat_lon"
         step_s = section.number("step_s", minimum=0.001)
     elif "lon_deg" in section or "lat_deg" in section:
@@ -174,7 +181,7 @@ def _position(section: Section) -> PositionRule:
             section.number("lat_deg", minimum=-90, maximum=90),
         )
     else:
-        lon, lat = section.text("lon"), section.text("lat")
+        lon, lat = _column(section, "lon"), _column(section, "lat")
         if lon == lat:
             section.fault("lat", f"lon and lat are the same column {lon!r}")
     rule = PositionRule(
@@ -202,7 +209,7 @@ def _vehicles(top: Section, layout: FileFormat) -> Parts:
         if layout.member_pattern is None:
             top.fault("format.member_pattern", "missing; expected where the vehicle's name is")
     else:
-        column = vehicle.text("column")
+        column = _column(vehicle, "column")
     texts = [_provider(top), *_vehicle_class(vehicle)]
     vehicle.finish()
     numbers = []
@@ -217,7 +224,7 @@ def _vehicles(top: Section, layout: FileFormat) -> Parts:
 
 def _provider(top: Section) -> TextRule:
     if "provider_column" in top:
-        return TextRule(name="provider", column=top.text("provider_column"))
+        return TextRule(name="provider", column=_column(top, "provider_column"))
     name = top.text("provider")
     pattern = GPS_PING.field("provider").pattern or ""
     if name and re.fullmatch(pattern, name) is None:
@@ -236,7 +243,7 @@ def _vehicle_class(section: Section) -> list[TextRule]:
     if not mapping:
         section.fault("classes", "missing; expected a table from the column's texts to classes")
     rule = TextRule(
-        name=name, column=section.text("class_column"), mapping=mapping, default="unknown"
+        name=name, column=_column(section, "class_column"), mapping=mapping, default="unknown"
     )
     return [rule]
 
@@ -251,7 +258,7 @@ def _speed(section: Section) -> NumberRule:
         section.fault("era", "eras overlap: an instant must have one unit")
     rule = NumberRule(
         name="speed_kmh",
-        column=section.text("column"),
+        column=_column(section, "column"),
         scale=scale,
         sentinels=_sentinels(section),
         eras=tuple(ordered),
@@ -296,7 +303,7 @@ def _day(section: Section, key: str, default: int) -> int:
 def _number(section: Section, name: str) -> NumberRule:
     rule = NumberRule(
         name=name,
-        column=section.text("column"),
+        column=_column(section, "column"),
         scale=section.number("scale", 1.0),
         offset=section.number("offset", 0.0),
         sentinels=_sentinels(section),
@@ -314,7 +321,7 @@ def _sentinels(section: Section) -> frozenset[float]:
 def _flag(section: Section, name: str) -> FlagRule:
     rule = FlagRule(
         name=name,
-        column=section.text("column"),
+        column=_column(section, "column"),
         true_values=frozenset(section.texts("true_values", ("1", "true", "True"))),
         false_values=frozenset(section.texts("false_values", ("0", "false", "False"))),
     )
@@ -338,7 +345,7 @@ def _air(top: Section) -> Parts:
 def _text(section: Section, name: str, key: str) -> TextRule:
     column = f"{key}_column"
     if column in section:
-        return TextRule(name=name, column=section.text(column))
+        return TextRule(name=name, column=_column(section, column))
     constant = section.text(key)
     pattern = AIR_READING.field(name).pattern or ""
     if constant and re.fullmatch(pattern, constant) is None:
