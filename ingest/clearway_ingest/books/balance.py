@@ -9,7 +9,7 @@ nothing spooled and nothing missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -145,10 +145,7 @@ def reaches(pages: Iterable[tuple[int, int, int]], *, start: int = 0) -> Mapping
         gap = max(0, first - told_to)
         if gap and before is not None:
             held = found[before]
-            found[before] = Reach(
-                first=held.first, stop=held.stop + gap, n_untold=held.n_untold + gap,
-                is_followed=True,
-            )  # fmt: skip
+            found[before] = replace(held, stop=held.stop + gap, n_untold=held.n_untold + gap)
             gap = 0
         found[page] = Reach(
             first=first - gap, stop=stop, n_untold=gap, is_followed=page != rows[-1][0]
