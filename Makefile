@@ -64,7 +64,8 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: lint quick ## What must pass before each commit (2 minutes)
+check: $(VENV)/.dev ## What must pass before each commit: lint and quick, side by side (2 minutes)
+	@$(MAKE) --no-print-directory -j2 lint quick
 
 docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, licences, architecture
 	$(BIN)/python -m clearway_core.contracts.generate
