@@ -65,6 +65,22 @@ def test_missing_counts_do_not_pass():
     assert gate.release(rows, RULE).collect().height == 1
 
 
+def test_a_vehicle_may_make_up_half_of_the_time_and_no_more():
+    share = [0.5, 0.51, None]
+    as_share = pl.LazyFrame(
+        {"n_vehicles": [20] * 3, "n_providers": [1] * 3, "top_vehicle_share": share}
+    )
+    as_times = as_share.select(
+        "n_vehicles",
+        "n_providers",
+        top_vehicle_ms=pl.Series([500, 510, None], dtype=pl.Int64),
+        duration_ms=pl.lit(1000),
+    )
+    for rows in (as_share, as_times):
+        passed = gate.release(rows.with_row_index(), RULE).collect()
+        assert passed["index"].to_list() == [0]
+
+
 def test_rows_that_do_not_say_how_much_one_vehicle_makes_up_are_refused():
     rows = pl.LazyFrame({"n_vehicles": [20], "n_providers": [2]})
     with pytest.raises(UsageError, match="top_vehicle_share"):

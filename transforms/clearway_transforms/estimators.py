@@ -19,7 +19,13 @@ def student_t(degrees: pl.Expr, level: float) -> pl.Expr:
     degrees
         Degrees of freedom; below 1 counts as 1. [1]
     level
-        Probability that the interval holds the value. [1]
+        Probability that the interval holds the value. [1], between 0 and 1
+
+    Returns
+    -------
+    polars.Expr
+        Quantile (1 + level) / 2. [1]; null where the degrees are null. From 200 degrees on that of
+        200, less than 0.5 % above the normal quantile.
     """
     whole = degrees.cast(pl.Int64).clip(1, _MANY)
     return whole.replace_strict(_t_table(level), return_dtype=pl.Float64)
@@ -81,7 +87,13 @@ def weighted_quantile(value: str, weight: str, quantile: float) -> pl.Expr:
     Notes
     -----
     A row's position is the weight before it over the weight before the last one: with equal weights
-    this is type 7, numpy's default.
+    this is type 7 of Hyndman and Fan, numpy's default. One row is its own quantile; of none it is
+    null.
+
+    References
+    ----------
+    R. J. Hyndman and Y. Fan, "Sample quantiles in statistical packages", The American Statistician
+    50, 1996, doi:10.1080/00031305.1996.10473566: type 7, there without weights.
     """
     ordered = pl.col(value).sort_by(value, weight)
     weights = pl.col(weight).sort_by(value, weight)

@@ -188,7 +188,7 @@ def _with_tails(missed: Floats, variance: Floats, claimed: Floats, degrees: floa
     References
     ----------
     K. Lange, R. Little, J. Taylor, "Robust statistical modeling using the t distribution", Journal
-    of the American Statistical Association 84, 1989.
+    of the American Statistical Association 84, 1989, doi:10.1080/01621459.1989.10478852.
     """
     wider = claimed
     for _ in range(_ROUNDS):

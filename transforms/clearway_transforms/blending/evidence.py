@@ -56,7 +56,8 @@ def shrink(
     References
     ----------
     R. E. Fay and R. A. Herriot, "Estimates of income for small places", Journal of the American
-    Statistical Association 74, 1979.
+    Statistical Association 74, 1979, doi:10.1080/01621459.1979.10482505. There the prior mean is a
+    regression on other variables; here it is what surroundings and history say.
     """
     weight = prior_variance / (prior_variance + own_variance)
     mean = prior + weight * (own - prior)
@@ -120,7 +121,8 @@ def between_variance(values: Floats, variances: Floats, group: Ints) -> float:
     References
     ----------
     R. DerSimonian and N. Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7,
-    1986.
+    1986, doi:10.1016/0197-2456(86)90046-2. There of one group of studies; here the moments of
+    several groups are added up.
     """
     weight = 1 / variances
     total = sums_by(group, weight)

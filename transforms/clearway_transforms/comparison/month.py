@@ -18,6 +18,8 @@ from clearway_transforms.reliability.periods import group_of
 _LEVEL = 0.90
 """Of the intervals of ``corridor_times``, from which the month's are made."""
 
+_KEY = ["corridor", "direction", "day_group", "period"]
+
 _DECIMALS = 9
 """Sums of floating-point numbers depend on their order beyond this."""
 
@@ -158,14 +160,50 @@ def corridor_month(
     The interval holds the larger of two variances of the mean: that between the days, and that
     of the days' own intervals. One day alone keeps its own interval.
     """
-    key = ["corridor", "direction", "day_group", "period"]
-    observed = (pl.col("status") == "observed") & pl.col("travel_time_min").is_not_null()
+    mean, free = pl.col("mean"), pl.col("free_flow_min")
+    t = student_t(pl.col("n_days") - 1, _LEVEL)
+    half = pl.max_horizontal(t * pl.col("between").sqrt(), "own_half")
+    enough = pl.col("n_hours") >= parameters.min_hours
+    figures = {
+        "travel_time_min": mean,
+        "interval_low_min": (mean - pl.col("half")).clip(0),
+        "interval_high_min": mean + pl.col("half"),
+        "free_flow_min": free,
+        "tti": (mean / free).clip(1.0),
+        "p95_min": pl.col("p95_min"),
+        "pti": pl.col("p95_min") / free,
+        "buffer_index": pl.col("p95_min") / mean - 1,
+        "observed_length_share": pl.col("observed_length_share"),
+    }
+    return (
+        _over_days(days)
+        .join(_over_hours(hours), on=_KEY, how="left", validate="1:1")
+        .with_columns(half=half, p95_min=pl.when(enough).then(pl.col("p95")))
+        .select(
+            *_KEY,
+            "length_m",
+            *(figure.round(_DECIMALS).alias(name) for name, figure in figures.items()),
+            "n_days",
+            "n_vehicles",
+            pl.col("n_hours").fill_null(0),
+        )
+        .sort(_KEY)
+    )
+
+
+def _observed() -> pl.Expr:
+    return (pl.col("status") == "observed") & pl.col("travel_time_min").is_not_null()
+
+
+def _over_days(days: pl.LazyFrame) -> pl.LazyFrame:
+    """Return means over the observed days, and both variances of the mean travel time."""
+    observed = _observed()
     time = pl.col("travel_time_min").filter(observed)
     own = ((pl.col("interval_high_min") - pl.col("interval_low_min")).filter(observed) / 2) ** 2
     n = observed.sum().cast(pl.Int64)
-    of_days = (
-        days.sort(*key, "local_date")
-        .group_by(key, maintain_order=True)
+    return (
+        days.sort(*_KEY, "local_date")
+        .group_by(_KEY, maintain_order=True)
         .agg(
             mean=time.mean(),
             between=time.var() / n,
@@ -177,36 +215,15 @@ def corridor_month(
             n_vehicles=pl.col("n_vehicles").filter(observed).max(),
         )
     )
-    of_hours = (
-        hours.filter(observed)
-        .sort(*key, "local_date", "window_start")
-        .group_by(key, maintain_order=True)
+
+
+def _over_hours(hours: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the 95th percentile of the observed hours, and how many there are."""
+    return (
+        hours.filter(_observed())
+        .group_by(_KEY)
         .agg(
             p95=pl.col("travel_time_min").quantile(0.95, "linear"),
             n_hours=pl.len().cast(pl.Int64),
         )
-    )
-    t = student_t(pl.col("n_days") - 1, _LEVEL)
-    half = pl.max_horizontal(t * pl.col("between").sqrt(), "own_half")
-    enough = pl.col("n_hours") >= parameters.min_hours
-    return (
-        of_days.join(of_hours, on=key, how="left", validate="1:1")
-        .with_columns(half=half, p95_min=pl.when(enough).then(pl.col("p95")))
-        .select(
-            *key,
-            "length_m",
-            travel_time_min=pl.col("mean").round(_DECIMALS),
-            interval_low_min=(pl.col("mean") - pl.col("half")).clip(0).round(_DECIMALS),
-            interval_high_min=(pl.col("mean") + pl.col("half")).round(_DECIMALS),
-            free_flow_min=pl.col("free_flow_min").round(_DECIMALS),
-            tti=(pl.col("mean") / pl.col("free_flow_min")).clip(1.0).round(_DECIMALS),
-            p95_min=pl.col("p95_min").round(_DECIMALS),
-            pti=(pl.col("p95_min") / pl.col("free_flow_min")).round(_DECIMALS),
-            buffer_index=(pl.col("p95_min") / pl.col("mean") - 1).round(_DECIMALS),
-            observed_length_share=pl.col("observed_length_share").round(_DECIMALS),
-            n_days="n_days",
-            n_vehicles="n_vehicles",
-            n_hours=pl.col("n_hours").fill_null(0),
-        )
-        .sort(key)
     )

@@ -27,6 +27,7 @@ def travel_time_index(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
     References
     ----------
     Texas A&M Transportation Institute, "Urban Mobility Report", methodology: travel time index.
+    There of peak hours and with traffic volumes; here of any window, by the sampled vehicles alone.
     """
     known = (speed_kmh > 0) & (free_flow_kmh > 0)
     return pl.when(known).then((free_flow_kmh / speed_kmh).clip(lower_bound=1.0))
@@ -44,7 +45,11 @@ def congestion_index(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
     -------
     polars.Expr
         1 - observed / free-flow. [1], 0 to 1; null where a speed is null or free flow is not
-        above 0.
+        above 0. It is 1 where nobody moves, where the travel time index has no value.
+
+    Notes
+    -----
+    A definition of ours, next to the travel time index T: 1 - 1 / T.
     """
     return pl.when((free_flow_kmh > 0) & speed_kmh.is_not_null()).then(
         (1 - speed_kmh / free_flow_kmh).clip(0.0, 1.0)
@@ -63,6 +68,11 @@ def delay_s_per_km(speed_kmh: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
     -------
     polars.Expr
         Delay. [s/km], at least 0; null where either speed is null or not above 0.
+
+    Notes
+    -----
+    Pace less pace at free flow, a definition of ours: of one kilometre and one vehicle, so that no
+    traffic volume is needed.
     """
     known = (speed_kmh > 0) & (free_flow_kmh > 0)
     lost = SECONDS_PER_HOUR / speed_kmh - SECONDS_PER_HOUR / free_flow_kmh

@@ -24,12 +24,12 @@ def space_mean_kmh(distance_mm: pl.Expr, duration_ms: pl.Expr) -> pl.Expr:
     Parameters
     ----------
     distance_mm, duration_ms
-        Distance driven and time taken by all vehicles in the region. [mm], [ms]
+        Distance driven and time taken by all vehicles in the region. [mm], [ms], 0 or more
 
     Returns
     -------
     polars.Expr
-        Speed. [km/h]; null where there is no time.
+        Speed. [km/h], 0 where nobody got anywhere; null where there is no time.
 
     Notes
     -----
@@ -40,7 +40,8 @@ def space_mean_kmh(distance_mm: pl.Expr, duration_ms: pl.Expr) -> pl.Expr:
     References
     ----------
     L. C. Edie, "Discussion of traffic stream measurements and definitions", Proc. 2nd Int. Symp.
-    on the Theory of Traffic Flow, 1963.
+    on the Theory of Traffic Flow, 1963: generalised definitions. There the region is a rectangle of
+    road and time; here it is a hexagon and a window, whatever roads run through it.
     """
     return pl.when(duration_ms > 0).then(distance_mm / duration_ms * KMH_PER_MM_MS)
 
@@ -118,7 +119,9 @@ def cell_speed(cell_travel: pl.LazyFrame, parameters: CongestionParameters) -> p
     References
     ----------
     G. K. Smyth, "Linear models and empirical Bayes methods for assessing differential expression",
-    Statistical Applications in Genetics and Molecular Biology 3, 2004.
+    Statistical Applications in Genetics and Molecular Biology 3, 2004, doi:10.2202/1544-6115.1027:
+    moderated variance. There both constants are fitted to the data at hand; here they are
+    parameters with a source, so that a row's interval does not depend on which others there are.
     """
     speed = space_mean_kmh(pl.col("distance_mm"), pl.col("duration_ms"))
     # A share of a leg of a few milliseconds is rounded to whole millimetres, up to 2 % too fast.

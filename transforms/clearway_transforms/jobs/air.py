@@ -85,12 +85,6 @@ def build_air(  # noqa: PLR0913 -- the options of the command
     """
     calibrations = chosen(calibration, trained)
     days = _days(lake, time_from, time_to, city=city)
-    if not days:
-        message = (
-            "expected air readings in the lake, found none: run `clearway replay` or a gateway, "
-            "and `clearway ingest run` first"
-        )
-        raise InsufficientData(message)
     rejected: Counter[str] = Counter()
     by_calibration: Counter[str] = Counter()
     sensors: set[str] = set()
@@ -127,11 +121,18 @@ def _days(
         held |= {day - timedelta(days=1) for day in held if _has_odd_minutes(day, city)}
     earliest = None if time_from is None else (time_from - reach).date()
     latest = None if time_to is None else (time_to + reach).date()
-    return sorted(
+    days = sorted(
         day
         for day in held
         if (earliest is None or day >= earliest) and (latest is None or day <= latest)
     )
+    if not days:
+        message = (
+            "expected air readings in the lake, found none: run `clearway replay` or a gateway, "
+            "and `clearway ingest run` first"
+        )
+        raise InsufficientData(message)
+    return days
 
 
 def _has_odd_minutes(day: date, city: City) -> bool:

@@ -82,16 +82,10 @@ def public_rule(*, n_providers: int) -> ReleaseRule:
     )
 
 
-def passes(rule: ReleaseRule) -> pl.Expr:
-    """Return whether a row's own counts pass; a missing count does not."""
-    enough = (pl.col("n_vehicles") >= rule.min_vehicles) & (
-        pl.col("n_providers") >= rule.min_providers
-    )
-    return enough.fill_null(value=False)
-
-
 def release(rows: pl.LazyFrame, rule: ReleaseRule) -> pl.LazyFrame:
     """Return the rows that pass by what they carry themselves; the others are absent.
+
+    A missing count or share does not pass.
 
     Parameters
     ----------
@@ -119,4 +113,8 @@ def release(rows: pl.LazyFrame, rule: ReleaseRule) -> pl.LazyFrame:
         raise UsageError(message)
     if "vehicle_class" in columns:
         rows = rows.filter(pl.col("vehicle_class") == ALL_CLASSES)
-    return rows.filter(passes(rule) & even.fill_null(value=False))
+    return rows.filter(
+        pl.col("n_vehicles") >= rule.min_vehicles,
+        pl.col("n_providers") >= rule.min_providers,
+        even,
+    )

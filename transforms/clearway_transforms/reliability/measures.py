@@ -37,24 +37,63 @@ _PERCENTS = (50, 80, 95)
 
 
 def pace_s_per_km(distance_mm: pl.Expr, duration_ms: pl.Expr) -> pl.Expr:
-    """Return the time that a kilometre takes [s/km]; null where no distance was driven."""
+    """Return the time that a kilometre takes.
+
+    Parameters
+    ----------
+    distance_mm, duration_ms
+        Driven and taken. [mm], [ms]
+
+    Returns
+    -------
+    polars.Expr
+        Pace. [s/km]; null where no distance was driven.
+    """
     return pl.when(distance_mm > 0).then(duration_ms / distance_mm * 1000)
 
 
 def planning_time_index(pace_p95_s_per_km: pl.Expr, free_flow_kmh: pl.Expr) -> pl.Expr:
-    """Return the 95th percentile of travel time over the free-flow travel time [1].
+    """Return the 95th percentile of travel time over the free-flow travel time.
+
+    Parameters
+    ----------
+    pace_p95_s_per_km
+        95th percentile of pace. [s/km]
+    free_flow_kmh
+        Free-flow speed of the same cell. [km/h], above 0
+
+    Returns
+    -------
+    polars.Expr
+        Planning time index. [1]; below 1 where 19 of 20 windows are faster than free flow; null
+        where either is null.
 
     References
     ----------
     Federal Highway Administration, "Travel time reliability: making it there on time, all the
-    time", 2006: planning time index.
+    time", FHWA-HOP-06-070, 2006: planning time index. There of trips; here of windows of 15
+    minutes, weighted by the distance driven in them.
     """
     return pace_p95_s_per_km * free_flow_kmh / SECONDS_PER_HOUR
 
 
 def buffer_index(pace_p95_s_per_km: pl.Expr, space_mean_kmh: pl.Expr) -> pl.Expr:
-    """Return the extra time that makes 19 of 20 trips arrive on time, over the mean time [1].
+    """Return the extra time that makes 19 of 20 trips arrive on time, over the mean time.
 
+    Parameters
+    ----------
+    pace_p95_s_per_km
+        95th percentile of pace. [s/km]
+    space_mean_kmh
+        Space-mean speed over all of the windows. [km/h]
+
+    Returns
+    -------
+    polars.Expr
+        Buffer index. [1], above -1; null where either is null.
+
+    Notes
+    -----
     The mean pace, each window weighted by the distance driven in it, is the inverse of the
     space-mean speed.
 
