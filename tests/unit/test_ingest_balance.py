@@ -59,6 +59,7 @@ def page(
         ({}, "open", {}),
         ({"closed": True, "quarantined": 3}, "closed", {"n_stored": 7, "n_quarantined": 3}),
         ({"received": 8, "past": False}, "open", {"n_on_the_way": 2}),
+        ({"received": 9, "past": False}, "open", {"n_on_the_way": 1}),
         ({"received": 8}, "difference", {"n_missing": 2}),
         ({"received": 8, "spooled": 2}, "open", {"n_spooled": 2}),
         ({"received": 9, "spooled": 2}, "open", {"n_spooled": 1}),

@@ -213,8 +213,9 @@ def balance(
 
 
 def _part(n_written_off: int, gap: int) -> int:
-    """Return how much of what was written off is still so."""
-    return max(0, min(n_written_off, gap)) if gap >= 0 else min(0, max(n_written_off, gap))
+    """Return how much of what was written off is still so; nothing where the signs differ."""
+    least, most = sorted((n_written_off, gap))
+    return max(0, least) + min(0, most)
 
 
 def _state(*, differs: bool, gap: int, n_on_the_way: int, is_over: bool, is_settled: bool) -> State:
