@@ -159,6 +159,13 @@ def test_without_a_passed_gate_nothing_is_shown(tmp_path: Path) -> None:
     assert client.get("/api/congestion", params=DAY).status_code == 404
 
 
+def test_before_the_first_build_the_map_says_how_to_make_one(tmp_path: Path) -> None:
+    meta = Client(create_app(Lake(tmp_path / "lake"))).get("/api/meta").json()
+
+    assert meta["congestion"]["available"] is False
+    assert "`clearway build congestion`" in meta["congestion"]["reason"]
+
+
 def test_a_version_that_failed_leaves_the_last_good_one(tmp_path: Path) -> None:
     lake = serving_lake.fill(Lake(tmp_path / "lake"))
     broken = serving_lake.rows().with_columns(pl.col("n_vehicles") + 100)

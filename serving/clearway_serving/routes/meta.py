@@ -14,6 +14,14 @@ from clearway_serving.published import NothingPublished
 from clearway_serving.site import Site
 
 _BASE_MAP = ("roads", "water")
+_NOT_BUILT = (
+    "Nothing was built yet: `clearway build congestion` makes the map, `clearway quality check` "
+    "lets it be shown."
+)
+_WITHHELD = (
+    "Every value was withheld: too few vehicles in each cell and window. Larger ones may show "
+    "more: `clearway build congestion --resolution 8 --window 1h`."
+)
 _EMPTY_COLLECTION = {"type": "FeatureCollection", "features": []}
 
 
@@ -99,7 +107,7 @@ def _congestion(site: Site) -> dict[str, object]:
     except NothingPublished as nothing:
         return {"available": False, "reason": str(nothing), "products": []}
     shown = [product for product in products if product["n_rows"]]
-    reason = None if shown else "Every value was withheld, or nothing was built yet."
+    reason = None if shown else _WITHHELD if products else _NOT_BUILT
     return {"available": bool(shown), "reason": reason, "products": shown}
 
 

@@ -161,10 +161,10 @@ class MapPage {
 /** @param {any} target @returns {string|null} The cell whose button this is, if it is one. */
 const cellOf = (target) => target.closest?.('[data-cell]')?.dataset.cell ?? null;
 
-/** @param {string} text */
+/** @param {string} text What stands between back quotes is a command. */
 function note(text) {
   byId('map-note').hidden = false;
-  byId('map-note').textContent = text;
+  byId('map-note').replaceChildren(...text.split('`').map((part, n) => (n % 2 ? element('code', { text: part }) : part)));
 }
 
 async function main() {
@@ -176,7 +176,7 @@ async function main() {
     await page.start();
     await page.map.settled();
   } else {
-    drawLegend(SCALES.tti);
+    document.body.dataset.empty = 'true';
     note(meta.congestion.reason);
     await page.map.ready();
   }

@@ -83,8 +83,10 @@ async function main() {
 }
 
 main().catch((error) => {
-  byId('problem').hidden = false;
-  byId('problem').textContent = `The proposal cannot be shown: ${error.message}`;
+  byId('proposal').replaceChildren(
+    element('h1', { text: 'Charge proposal' }),
+    element('p', { class: 'notice', role: 'alert' }, `The proposal cannot be shown: ${error.message}. `,
+      element('a', { href: '/proposals', text: 'All proposals' })));
   document.body.dataset.ready = 'failed';
   throw error;
 });
