@@ -108,10 +108,9 @@ class Sink:
             & (pl.col("log_offset") >= self.held(name, where))
             for where in behind
         ]
-        if not missing or rows.is_empty():
+        if not missing:
             return 0
-        if any(self.held(name, where) > 0 for where in behind) or len(behind) < len(ends):
-            rows = rows.filter(pl.any_horizontal(missing))
+        rows = rows.filter(pl.any_horizontal(missing))
         if rows.is_empty():
             return 0
         self._commit(name, rows, behind)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+import polars as pl
 import pytest
 from doubles.ingest_lake import FailingLake, places
-from doubles.ingest_messages import GPS_TOPIC, gps
+from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, gps
 
+from clearway_core.contracts.raw_tables import RECEIVED_RANGES
 from clearway_core.errors import OffsetRegression, TableConflict
 from clearway_core.lake import Lake
+from clearway_core.schema import polars_schema
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_core.stream.log import TopicPartition
 from clearway_ingest.flush import Flush
@@ -115,6 +118,46 @@ def test_a_table_that_is_never_free_stops_the_run_without_harm(tmp_path, log):
     assert sum(clock.slept) < 15
     ingest(lake, log)
     assert len(places(lake)["gps_pings"]) == 4
+
+
+def _ranges(*messages):
+    """A row for each message: topic, partition, offset."""
+    fixed = {"contract": "gps_ping/1", "gateway": "gw-1", "boot": 1, "seq_first": 0, "seq_last": 0}
+    rows = [
+        fixed | {"topic": topic, "log_partition": partition, "log_offset": offset, "log_id": "a"}
+        for topic, partition, offset in messages
+    ]
+    return pl.DataFrame(rows, schema=polars_schema(RECEIVED_RANGES))
+
+
+def _held_places(lake):
+    rows = lake.table("received_ranges").scan().sort("topic", "log_partition", "log_offset")
+    return rows.select("topic", "log_partition", "log_offset").collect().rows()
+
+
+def test_a_table_that_is_ahead_in_one_partition_takes_only_what_it_lacks(tmp_path):
+    lake = Lake(tmp_path / "lake")
+    gps_0, gps_1 = P0, TopicPartition(GPS_TOPIC, 1)
+    air_0, air_1 = TopicPartition(AIR_TOPIC, 0), TopicPartition(AIR_TOPIC, 1)
+    first = [(*gps_0, 0), (*air_1, 0)]
+    assert Sink(lake, "a", {}).write("received_ranges", _ranges(*first), {gps_0: 1, air_1: 1}) == 2
+    # Read again after a crash, in a larger portion: of each partition something else is missing.
+    again = [*first, (*gps_0, 1), (*gps_1, 0), (*air_0, 0)]
+    ends = {gps_0: 2, gps_1: 1, air_0: 1, air_1: 1}
+    sink = Sink(lake, "a", {})
+    assert sink.write("received_ranges", _ranges(*again), ends) == 3
+    assert _held_places(lake) == sorted(again)
+    for other in (sink, Sink(lake, "a", {})):
+        assert other.write("received_ranges", _ranges(*again), ends) == 0
+        assert {where: other.held("received_ranges", where) for where in ends} == ends
+
+
+def test_offsets_of_another_log_are_none(tmp_path):
+    lake = Lake(tmp_path / "lake")
+    Sink(lake, "a", {}).write("received_ranges", _ranges((*P0, 0)), {P0: 1})
+    assert Sink(lake, "a", {}).held("received_ranges", P0) == 1
+    assert Sink(lake, "b", {}).held("received_ranges", P0) == 0
+    assert Sink(lake, "a", {}).held("gps_pings", P0) == 0
 
 
 def test_rows_are_on_the_disk_before_the_offsets(tmp_path, log, monkeypatch):
