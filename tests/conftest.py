@@ -43,15 +43,18 @@ LONG_FOLDERS = ("e2e", "faults", "integration", "golden", "attacks")
 """Where most of the time goes, in this order; all others need seconds."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: in most long files somebody waits."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shared out to several processes, the longest files go first: none is left for the end."""
     if not hasattr(config, "workerinput"):
         return
     rank = {folder: place for place, folder in enumerate(LONG_FOLDERS)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(
-        key=lambda item: (item.path not in slow, rank.get(item.path.parent.name, len(rank)))
-    )
+    items.sort(key=lambda item: (item.path not in slow, rank.get(item.path.parent.name, len(rank))))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -30,7 +30,7 @@ N_RECORDS = 2_000
 ROWS_PER_S = 1_600
 START_MS = 1_768_433_400_000
 SEED = 20_260_115
-VICTIMS = ("gateway",) * 7 + ("ingest",) * 7 + ("broker",) * 6
+VICTIMS = ("gateway",) * 4 + ("ingest",) * 4 + ("broker",) * 4
 
 PROFILE = """
 name = "Kill trials"
@@ -192,7 +192,7 @@ def _wait_until_sending(chain: Chain) -> None:
         time.sleep(0.02)
 
 
-def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path, broker_process):
+def test_twelve_kills_lose_nothing_and_double_nothing(tmp_path, broker_process):
     rng = random.Random(SEED)
     victims = list(VICTIMS)
     rng.shuffle(victims)
@@ -228,6 +228,6 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path, broker_process):
     assert sums["n_quarantined"].item() == sums["n_dead_letters"].item() == 0
     assert sums["n_rows"].item() == sums["n_stored"].item() + sums["n_duplicates"].item()
     # Trials that struck an idle chain prove nothing; a few at the very end are to be expected.
-    assert sum(in_mid_stream.values()) >= len(victims) - 4, in_mid_stream
+    assert sum(in_mid_stream.values()) >= len(victims) - 3, in_mid_stream
     if "CLEARWAY_SHOW_TRIALS" in os.environ:
         sys.stderr.write(f"{in_mid_stream} {sums.to_dicts()}\n")
