@@ -43,6 +43,7 @@ LONG_FOLDERS = ("e2e", "faults", "integration", "golden", "attacks")
 """Where most of the time goes, in this order; all others need seconds."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return one process more than there are cores: in most long files somebody waits."""
     return (os.cpu_count() or 1) + 1
