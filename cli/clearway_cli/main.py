@@ -6,12 +6,22 @@ import sys
 
 from clearway_core.errors import ClearwayError
 
+_STOPPED = 130
+"""What shells report of a program that Ctrl-C ended."""
+
 
 def main() -> None:
-    """Run the command line and exit with 0 (done), 1 (the work failed) or 2 (wrong use)."""
+    """Run the command line and exit with 0 (done), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while modules load; once a command runs, Typer takes it
+        sys.exit(_STOPPED)
+
+
+def _run() -> None:
     try:
         from clearway_cli.app import command_line
-        from clearway_cli.output import say_error
+        from clearway_cli.output import say_aside, say_error
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"error: the `clearway` command needs more than a gateway has ({error.name} is "
@@ -21,6 +31,10 @@ def main() -> None:
     app = command_line()
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == _STOPPED:
+            say_aside("stopped", "what was done stays; the command can be run again")
+        raise
     except ClearwayError as error:
         say_error(str(error))
         sys.exit(error.exit_code)

@@ -25,7 +25,7 @@ _OPENING = """\
 # All commands
 
 Written from the commands themselves by `python -m clearway_cli.reference`. Exit codes: 0 done, \
-1 the work failed, 2 wrong use.
+1 the work failed, 2 wrong use, 130 stopped by Ctrl-C.
 """
 
 _CLOSING = """

@@ -57,6 +57,23 @@ def test_machine_of_a_gateway_is_told_what_to_install(
     assert "typer is missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "moment", ["clearway_cli.app.command_line", "clearway_cli.cities.shipped_cities"]
+)
+def test_ctrl_c_ends_with_130_and_no_traceback(
+    moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(moment, interrupted)
+
+    code = run(monkeypatch, "city", "list")
+
+    assert code == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["not [lon, lat] in degrees", "a/[/x]/[bold]", "a [/] b"])
 def test_square_brackets_are_text_wherever_they_are_printed(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
