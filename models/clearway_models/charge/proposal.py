@@ -148,7 +148,7 @@ def _classes(inputs: Inputs) -> list[dict[str, object]]:
             "charge_class": name,
             "label": item.label,
             "exempt": item.exempt,
-            "share_of_vehicle_km": _digits(inputs.class_shares.get(name, 0.0)),
+            "share_of_vehicle_km": _digits(inputs.class_shares[name]),
             "passenger_car_units": item.passenger_car_units.value,
             "emission_classes": [
                 key for key in inputs.fleet.shares if vehicles[key].charge_class == name

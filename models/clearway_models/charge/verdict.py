@@ -177,8 +177,6 @@ def _enough_quality(
 ) -> Iterator[Missing]:
     priced = [p for p in evidence.periods if p.period in circumstances.priced_periods]
     limit = limits["min_good_share"].value
-    pairs = evidence.n_driven_cells * len(priced)
-    share = sum(p.n_good_cells for p in priced) / pairs if pairs else 0.0
     if circumstances.has_currency and not priced and evidence.n_driven_cells:
         yield _hold(
             "reason_to_charge",
@@ -187,7 +185,11 @@ def _enough_quality(
             consequence="there is no charge to decide on",
             remedy="none needed: traffic here costs others little",
         )
-    if priced and share < limit:
+    if not priced:
+        return
+    pairs = evidence.n_driven_cells * len(priced)
+    share = sum(p.n_good_cells for p in priced) / pairs
+    if share < limit:
         yield _hold(
             "cells_with_good_quality",
             f"{share:.0%} of {pairs} driven cells x priced periods",
