@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -23,6 +26,14 @@ def test_a_gate_below_three_vehicles_is_refused():
 def test_the_provider_rule_applies_from_two_providers_on(n_providers, expected):
     rule = gate.public_rule(n_providers=n_providers)
     assert (rule.min_vehicles, rule.min_providers) == (10, expected)
+
+
+def test_public_are_the_three_products_that_the_method_page_promises():
+    page = Path(__file__).parents[2] / "docs" / "methods" / "release.md"
+    promised = re.findall(r"^\| (\d+) x (\d+) min \| [a-z]", page.read_text("utf-8"), re.MULTILINE)
+    assert [(int(resolution), int(minutes)) for resolution, minutes in promised] == list(
+        gate.LADDER
+    )
 
 
 def test_the_steps_of_the_ladder_lie_within_each_other():
@@ -63,6 +74,18 @@ def test_missing_counts_do_not_pass():
         schema_overrides={"n_vehicles": pl.Int64, "top_vehicle_share": pl.Float64},
     )
     assert gate.release(rows, RULE).collect().height == 1
+
+
+def test_ten_vehicles_of_two_providers_are_enough_and_one_less_of_either_is_not():
+    rows = pl.LazyFrame(
+        {
+            "n_vehicles": [10, 9, 10],
+            "n_providers": [2, 2, 1],
+            "top_vehicle_share": [0.1, 0.1, 0.1],
+        }
+    )
+    passed = gate.release(rows, gate.public_rule(n_providers=2)).collect()
+    assert passed.rows() == [(10, 2, 0.1)]
 
 
 def test_a_vehicle_may_make_up_half_of_the_time_and_no_more():
