@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from doubles.edge_doubles import TurnableClock
 
+from clearway_core.contracts.wire import GPS_PING
 from clearway_core.errors import OutboxFull
+from clearway_core.stream.batch import Batch, encode
 from clearway_edge.outbox.outbox import DAMAGED, Bounds, Parcel, Stream
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
 
@@ -114,6 +117,49 @@ def test_card_that_forgot_the_newest_commits_costs_no_batch_that_had_to_wait(tmp
     assert [batch.payload for batch in after.waiting(9)] == [b"early"]
     account = after.account(STREAM)
     assert (account.delivered, account.dropped, account.missing) == (10, {}, 0)
+    after.close()
+
+
+def test_what_the_log_took_while_the_disk_takes_nothing_is_neither_sent_again_nor_lost(tmp_path):
+    box = open_box(tmp_path, Bounds(max_bytes=30))
+    for payload in (b"1" * 10, b"2" * 10, b"3" * 10):
+        box.put(parcel(payload))
+    box._db.execute("pragma busy_timeout=0")
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as other:
+        other.execute("begin immediate")
+        first, second, third = box.waiting(9)
+        box.accept([first.id, second.id])
+        assert box.account(STREAM).delivered == 0
+        assert box.waiting(1) == box.waiting(9) == [third]
+        with pytest.raises(OutboxFull, match="could not be written"):
+            box.put(parcel(b"4"))
+        other.rollback()
+    box.put(parcel(b"4" * 10))  # in the place of the first, which had arrived
+    account = box.account(STREAM)
+    assert (account.delivered, account.dropped) == (10, {})
+    assert [batch.payload[:1] for batch in box.waiting(9)] == [b"3", b"4"]
+    account = box.account(STREAM)
+    assert (account.delivered, account.dropped, account.missing) == (20, {}, 0)
+    assert not box._delivered
+    box.close()
+
+
+def test_batch_whose_page_is_lost_still_has_an_age_and_goes_on(tmp_path):
+    box = open_box(tmp_path)
+    payload = encode(
+        Batch(contract="gps_ping/1", gateway="g", boot=7, seq=[0], columns={"vehicle": ["0" * 32]}),
+        GPS_PING,
+    )
+    box.put(parcel(payload, 1))
+    put_at_ms = box.oldest_created_at_ms()
+    with box._db:
+        box._db.execute("delete from page")
+    box._db.close()
+    (tmp_path / "outbox.counts").unlink()
+    after = open_box(tmp_path)
+    assert after.oldest_created_at_ms() == put_at_ms is not None
+    [batch] = after.waiting(9)
+    assert (batch.payload, after.account(STREAM).spooled) == (payload, 1)
     after.close()
 
 

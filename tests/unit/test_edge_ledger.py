@@ -162,6 +162,27 @@ def test_latest_page_of_a_stream_is_the_one_with_the_highest_number():
     assert draft.latest(GPS) == replace(PAGE, id=1, number=5)
 
 
+def test_page_without_numbers_leaves_the_first_one_to_the_next():
+    ledger = Ledger()
+    draft = Draft(ledger)
+    draft.page_for(GPS, at(1))
+    ledger.take(draft)
+    assert Draft(ledger).page_for(GPS, at(2)).seq_first == 0
+
+
+def test_stream_whose_open_page_was_removed_begins_another():
+    ledger = Ledger()
+    draft = Draft(ledger)
+    page = draft.page_for(GPS, at(1))
+    ledger.take(draft)
+    draft = Draft(ledger)
+    draft.remove(page)
+    ledger.take(draft)
+    ledger.turn(HOUR_MS)
+    assert ledger.accounts() == []
+    assert Draft(ledger).page_for(GPS, at(1)).id != page.id
+
+
 def test_page_that_must_be_there_and_is_not_is_an_error():
     with pytest.raises(LookupError, match="page 8"):
         Draft(Ledger([PAGE])).page(8)

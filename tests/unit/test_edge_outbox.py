@@ -120,31 +120,37 @@ def overtaken(request, make):
     [batch] = box.waiting(9)
     if request.param == "full":
         box.put(parcel(b"y" * 100, next_seq=20))
+        box.put(parcel(b"z" * 100, next_seq=30))
     else:
         clock.forward(4000)
         assert box.expire() == 10
-    assert sum(box.account(STREAM).dropped.values()) == 10
-    return box, batch
+        box.put(parcel(b"y" * 100, next_seq=20))
+        clock.forward(4000)
+        assert box.expire() == 10
+    [(reason, n_dropped)] = box.account(STREAM).dropped.items()
+    assert n_dropped == 20
+    return box, batch, reason
 
 
 def test_batch_that_was_given_up_on_its_way_counts_as_delivered_once_it_arrives(overtaken):
-    box, batch = overtaken
+    box, batch, reason = overtaken
     for _ in range(2):
         box.accept([batch.id])
         account = box.account(STREAM)
-        assert (account.delivered, account.dropped) == (10, {})
+        assert (account.delivered, account.dropped) == (10, {reason: 10})
 
 
 def test_batch_that_was_given_up_on_its_way_counts_what_the_log_did_not_take(overtaken):
-    box, batch = overtaken
+    box, batch, reason = overtaken
     for _ in range(2):
         box.settle(batch.id, n_dropped=4, reason="message_too_large")
         account = box.account(STREAM)
-        assert (account.delivered, account.dropped) == (6, {"message_too_large": 4})
+        assert account.delivered == 6
+        assert account.dropped == {"message_too_large": 4, reason: 10}
 
 
 def test_batch_that_was_given_up_on_its_way_and_is_kept_never_comes_again(overtaken):
-    box, batch = overtaken
+    box, batch, _ = overtaken
     assert batch.payload not in [waiting.payload for waiting in box.waiting(9)]
     box.reject([batch.id], "late")
     assert "late" not in box.account(STREAM).dropped
@@ -214,10 +220,21 @@ def test_old_batches_expire_by_age(make):
     box.put(parcel())
     clock.forward(3000)
     box.put(parcel())
-    clock.forward(1000)
+    clock.forward(600)
+    assert box.expire() == 0
+    clock.forward(0.001)
     assert box.expire() == 10
     assert box.account(STREAM).dropped == {EVICTED_AGE: 10}
     assert box.account(STREAM).spooled == 10
+
+
+def test_nothing_expires_where_age_has_no_bound(make):
+    clock = TurnableClock()
+    box = make(clock=clock)
+    box.put(parcel())
+    clock.forward(1e8)
+    assert box.expire() == 0
+    assert len(box.waiting(9)) == 1
 
 
 def test_clock_set_back_expires_nothing(make):
@@ -231,14 +248,20 @@ def test_clock_set_back_expires_nothing(make):
 
 
 def test_books_of_a_stream_are_forgotten_only_when_nothing_waits(make):
-    box = make()
+    clock = TurnableClock()
+    box = make(clock=clock)
     box.put(parcel())
     box.forget(STREAM)
     assert box.account(STREAM).read == 10
     box.accept([box.waiting(1)[0].id])
+    clock.forward(3600)
+    box.put(parcel(next_seq=20))
+    box.forget(STREAM)  # its second page waits
+    assert box.account(STREAM).read == 20
+    box.accept([box.waiting(1)[0].id])
     box.forget(STREAM)
     assert box.account(STREAM).read == 0
-    assert box.streams() == []
+    assert (box.streams(), box.pages()) == ([], [])
 
 
 def test_next_seq_never_goes_back(make):
@@ -312,10 +335,21 @@ def test_exchange_of_a_batch_that_is_gone_changes_nothing(make):
     box.put(tagged(b"one", held=True), tagged(b"two", held=True, next_seq=20))
     first, second = box.held()
     box.reject([second.id], EVICTED_SIZE)
-    assert not box.exchange([first.id, second.id], dropped={STREAM: {"trip_end": 20}}, note=b"x")
+    dropped = {STREAM: {"trip_end": 20}}
+    assert box.exchange([first.id, second.id], dropped=dropped, note=b"x") is False
     assert [batch.payload for batch in box.held()] == [b"one"]
     assert box.note() is None
     assert box.account(STREAM).dropped == {EVICTED_SIZE: 10}
+
+
+def test_exchange_without_payload_or_note_leaves_no_batch_and_the_last_note(make):
+    box = make()
+    box.put(tagged(b"one", held=True))
+    [batch] = box.held()
+    box.exchange([], note=b"half a trip")
+    gone = tagged(b"", 0, page=batch.page)
+    assert box.exchange([batch.id], gone, dropped={STREAM: {"trip_end": 10}})
+    assert (box.held(), box.waiting(9), box.note()) == ([], [], b"half a trip")
 
 
 def test_exchange_that_forgets_records_is_refused(make):

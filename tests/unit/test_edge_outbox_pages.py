@@ -187,6 +187,15 @@ def test_word_that_was_evicted_is_told_again(make):
     assert [page.changed for page in box.pages()] == [True]
 
 
+def test_word_of_which_the_log_took_all_is_not_told_again(make):
+    box = make()
+    box.put(parcel())
+    tell(box)
+    [word, _] = box.waiting(9)
+    box.settle(word.id, n_dropped=0, reason="message_too_large")
+    assert [page.changed for page in box.pages()] == [False]
+
+
 def test_word_that_the_log_did_not_take_is_told_again(make):
     clock = TurnableClock()
     box = make(clock=clock)
@@ -253,15 +262,18 @@ def test_hours_of_an_unsynchronised_clock_are_corrected_and_nothing_expires_befo
     tags[0] = None
     assert box.expire() == 0
     assert box.clock_tags() == {"start-1"}
+    box.put(parcel(next_seq=20))
+    [_, known] = box.pages()
     base_ms = round(right.timestamp() * 1000)
     box.set_hours("start-1", base_ms)
     assert box.clock_tags() == set()
-    [page] = box.pages()
+    [page, same] = box.pages()
+    assert same == known
     assert page.hour_start_ms == base_ms - base_ms % HOUR_MS
     assert box.oldest_created_at_ms() == base_ms
     assert box.expire() == 0
     clock.forward(90_000)
-    assert box.expire() == 10
+    assert box.expire() == 20
 
 
 def test_crash_is_counted_on_the_last_page_of_what_devices_gave(tmp_path):

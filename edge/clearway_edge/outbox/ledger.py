@@ -335,7 +335,7 @@ class Draft:
             for page in self.changed.values()
             if page is not None and page.stream == stream
         ]
-        first = 0 if number == PAST else max([self._ledger.next_seqs.get(stream, 0), *seqs])
+        first = max([self._ledger.next_seqs.get(stream, 0), *seqs])
         page = Page(
             id=self._next_id,
             stream=stream,

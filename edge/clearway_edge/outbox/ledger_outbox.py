@@ -251,7 +251,7 @@ class LedgerOutbox:
                     page,
                     hour_start_ms=hour_of(opened_ms),
                     shift_ms=opened_ms - page.opened.at_ms,
-                    opened=replace(page.opened, tag=None, at_ms=opened_ms),
+                    opened=replace(page.opened, tag=None),
                 )
 
     def streams(self) -> Sequence[Stream]:
