@@ -156,8 +156,9 @@ def test_batch_whose_page_is_lost_still_has_an_age_and_goes_on(tmp_path):
         box._db.execute("delete from page")
     box._db.close()
     (tmp_path / "outbox.counts").unlink()
-    after = open_box(tmp_path)
+    after = open_box(tmp_path, Bounds(max_age_s=3600))
     assert after.oldest_created_at_ms() == put_at_ms is not None
+    assert after.expire() == 0
     [batch] = after.waiting(9)
     assert (batch.payload, after.account(STREAM).spooled) == (payload, 1)
     after.close()

@@ -52,6 +52,7 @@ def test_accepted_batch_is_delivered_and_gone(make):
     account = box.account(STREAM)
     assert (account.read, account.delivered, account.spooled) == (13, 10, 0)
     assert account.dropped == {"null_island": 3}
+    assert account.notes == {"flagged.x": 1}
     assert account.missing == 0
     assert box.waiting(10) == []
     assert box.oldest_created_at_ms() is None

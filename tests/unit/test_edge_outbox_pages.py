@@ -9,6 +9,7 @@ import pytest
 from doubles.edge_doubles import TurnableClock
 from doubles.edge_outboxes import OUTBOXES, Outboxes
 
+from clearway_core.clock import from_ms, to_ms
 from clearway_core.errors import OutboxFull
 from clearway_edge.condition.gateway_status import read_status
 from clearway_edge.outbox.books import books_parcel
@@ -252,28 +253,49 @@ def test_exchange_gives_up_no_more_than_it_was_told_over_all_pages(make):
 
 def test_hours_of_an_unsynchronised_clock_are_corrected_and_nothing_expires_before(make):
     clock = TurnableClock()
-    right = clock.now()
-    clock.jump_to(right - timedelta(days=2000))
+    right_ms = to_ms(clock.now())
+    base_ms = right_ms - 100_250
+    clock.elapsed_s = 100.25
+    clock.jump_to(clock.now() - timedelta(days=2000))
     tags = ["start-1"]
     box = make(Bounds(max_age_s=86_400), clock, tag=lambda: tags[0])
     box.put(parcel())
+    clock.jump_to(from_ms(right_ms))
     clock.forward(60)
-    clock.jump_to(right + timedelta(seconds=60))
     tags[0] = None
     assert box.expire() == 0
     assert box.clock_tags() == {"start-1"}
     box.put(parcel(next_seq=20))
     [_, known] = box.pages()
-    base_ms = round(right.timestamp() * 1000)
     box.set_hours("start-1", base_ms)
     assert box.clock_tags() == set()
     [page, same] = box.pages()
     assert same == known
-    assert page.hour_start_ms == base_ms - base_ms % HOUR_MS
-    assert box.oldest_created_at_ms() == base_ms
+    assert page.hour_start_ms == right_ms - right_ms % HOUR_MS
+    assert box.oldest_created_at_ms() == right_ms
+    assert [b.created_at_ms for b in box.waiting(9)] == [right_ms, right_ms + 60_000]
     assert box.expire() == 0
-    clock.forward(90_000)
-    assert box.expire() == 20
+    clock.forward(86_341)
+    assert box.expire() == 10
+    clock.forward(60)
+    assert box.expire() == 10
+
+
+def test_batches_without_an_hour_keep_no_other_from_expiring(make):
+    clock = TurnableClock()
+    tags = ["start-1"]
+    box = make(Bounds(max_age_s=3600), clock, tag=lambda: tags[0])
+    box.put(parcel())
+    tags[0] = None
+    box.put(parcel(n=5, next_seq=20))
+    clock.forward(4000)
+    assert box.expire() == 5
+
+
+def test_word_about_a_page_that_has_left_is_a_batch_like_others(make):
+    box = make()
+    box.put(parcel(tells={99: 1}))
+    assert len(box.waiting(9)) == 1
 
 
 def test_crash_is_counted_on_the_last_page_of_what_devices_gave(tmp_path):
