@@ -82,8 +82,8 @@ class Sink:
             self._held[key] = version
         return self._held[key] or 0
 
-    def write(self, name: str, rows: pl.DataFrame, ends: Mapping[TopicPartition, int]) -> int:
-        """Add the rows that the table does not have yet, and return how many those were.
+    def write(self, name: str, rows: pl.DataFrame, ends: Mapping[TopicPartition, int]) -> None:
+        """Add the rows that the table does not have yet.
 
         Parameters
         ----------
@@ -109,12 +109,10 @@ class Sink:
             for where in behind
         ]
         if not missing:
-            return 0
+            return
         rows = rows.filter(pl.any_horizontal(missing))
-        if rows.is_empty():
-            return 0
-        self._commit(name, rows, behind)
-        return len(rows)
+        if not rows.is_empty():
+            self._commit(name, rows, behind)
 
     def finish(self, rows: pl.DataFrame, ends: Mapping[TopicPartition, int]) -> None:
         """Write ``ingest_commits``: from here on the messages will not be read again.
