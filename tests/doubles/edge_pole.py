@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from doubles.small_machine import gateway_without
 
 POLE_DEG = (100.5601, 13.7371)
 
@@ -130,26 +131,12 @@ def write_settings(folder: Path, *, more: str = "", **changes: object) -> Path:
     return file
 
 
-WITHOUT = """
-import sys
-ABSENT = set(sys.argv.pop(1).split())
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ABSENT:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
-from clearway_edge.main import main
-main()
-"""
-"""Runs the gateway's command on a machine that lacks packages."""
-
-
 @contextmanager
 def running_gateway(
     settings: Path, *, environment: dict[str, str] | None = None, without: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `clearway-gateway run` as a process; its log lies beside the settings."""
-    command = [sys.executable, "-c", WITHOUT, " ".join(without), "run", "--settings", str(settings)]
+    command = gateway_without(without, "run", "--settings", settings)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CLEARWAY")}
     with (settings.parent / "gateway.log").open("ab") as told:
         process = subprocess.Popen(

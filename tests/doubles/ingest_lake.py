@@ -1,4 +1,4 @@
-"""A lake that loses power at a chosen commit, and what a lake holds, for comparing."""
+"""A lake that loses power, or fails, at a chosen commit, and what a lake holds, for comparing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
+from doubles.power_cut import PowerCut
 
 from clearway_core.lake import Lake, Table
 
@@ -13,12 +14,8 @@ PLACE = ("topic", "log_partition", "log_offset", "gateway", "boot", "seq")
 DATA = ("gps_pings", "air_readings", "gateway_health", "quarantine", "dead_letters")
 
 
-class PowerCut(BaseException):
-    """Not an Exception: nothing in the product may catch it, as nothing can catch kill -9."""
-
-
 class FailingLake(Lake):
-    """Works until commit number `cut_at` (from 0), then the power is gone.
+    """Works until commit number `cut_at` (from 0), then something happens.
 
     Parameters
     ----------
@@ -28,12 +25,22 @@ class FailingLake(Lake):
         The commit that no longer happens; None never fails.
     torn
         Whether that commit reaches the disk before the process can learn of it.
+    fault
+        What happens: the power goes, or an error that a program can see.
     """
 
-    def __init__(self, root: Path, *, cut_at: int | None = None, torn: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        cut_at: int | None = None,
+        torn: bool = False,
+        fault: BaseException | None = None,
+    ) -> None:
         super().__init__(root)
         self.cut_at = cut_at
         self.torn = torn
+        self.fault = PowerCut() if fault is None else fault
         self.commits: list[str] = []
 
     def table(self, name: str) -> Table:
@@ -44,7 +51,7 @@ class FailingLake(Lake):
             if len(self.commits) == self.cut_at:
                 if self.torn:
                     write(frame, **options)
-                raise PowerCut
+                raise self.fault
             version = write(frame, **options)
             self.commits.append(name)
             return version

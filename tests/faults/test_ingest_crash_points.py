@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 
 import pytest
-from doubles.ingest_lake import FailingLake, PowerCut, committed_sums, places
+from doubles.ingest_lake import FailingLake, committed_sums, places
 from doubles.ingest_messages import (
     AIR_TOPIC,
     GPS_TOPIC,
@@ -19,6 +20,7 @@ from doubles.ingest_messages import (
     third_party,
 )
 from doubles.ingest_oracle import everything, expected
+from doubles.power_cut import PowerCut
 
 from clearway_core.lake import Lake
 from clearway_core.stream.embedded import EmbeddedLog
@@ -100,6 +102,20 @@ def test_power_cut_at_every_single_commit_neither_loses_nor_doubles(
         # The next run reads in other portions, as a restart does.
         ingest(Lake(root), log, settings=Settings(rows=rows_after))
         _is_as_expected(Lake(root), log)
+
+
+@pytest.mark.parametrize("table", ["received_ranges", "gps_pings", "ingest_commits"])
+def test_disk_that_is_full_stops_the_run_with_its_error_and_the_next_run_takes_all(
+    tmp_path, log, table
+):
+    cut_at = _commits(tmp_path, log, 12).index(table)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        ingest(
+            FailingLake(tmp_path / "l", cut_at=cut_at, fault=full), log, settings=Settings(rows=12)
+        )
+    ingest(Lake(tmp_path / "l"), log)
+    _is_as_expected(Lake(tmp_path / "l"), log)
 
 
 @pytest.mark.parametrize("torn", [False, True], ids=["before", "after"])

@@ -7,7 +7,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ import pytest
 from doubles.edge_authority import Authority, openssl
 from doubles.edge_doubles import all_bytes
 from doubles.edge_pole import running_gateway, until, write_settings
+from doubles.small_machine import gateway_without
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -187,22 +187,9 @@ def test_the_first_start_makes_the_key_and_reads_sensors_without_a_certificate(g
     assert "Traceback" not in told
 
 
-WITHOUT = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "cryptography":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
-from clearway_edge.main import main
-sys.argv = ["clearway-gateway", *sys.argv[1:]]
-main()
-"""
-
-
 def test_without_cryptography_enrolling_says_how_to_do_it_with_openssl(gateway):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, "enrol", "--settings", str(gateway)],
+        gateway_without(["cryptography"], "enrol", "--settings", gateway),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

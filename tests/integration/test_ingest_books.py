@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 from doubles.edge_doubles import TurnableClock
-from doubles.ingest_lake import FailingLake, PowerCut
+from doubles.ingest_lake import FailingLake
 from doubles.ingest_messages import AIR_TOPIC, GPS_TOPIC, air, fix, gps, raw, third_party
 from doubles.ingest_pages import BOOKS_TOPIC, told, word
+from doubles.power_cut import PowerCut
 
 from clearway_core.errors import SourceUnavailable, TableConflict, UsageError
 from clearway_core.lake import Lake

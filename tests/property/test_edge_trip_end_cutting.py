@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 from doubles.edge_doubles import NOON, TurnableClock
+from doubles.power_cut import PowerCut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,10 +34,6 @@ class Shortest(Random):
 
     def uniform(self, a, b):
         return a
-
-
-class PowerCut(BaseException):
-    """Nothing in the product may catch it."""
 
 
 @dataclass

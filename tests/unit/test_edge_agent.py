@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import textwrap
 import threading
 from random import Random
 
 import pytest
 from doubles.edge_agents import agent_of
 from doubles.edge_doubles import MemoryLog, TurnableClock, profile_file, write_csv
+from doubles.small_machine import gateway_without
 
 from clearway_core.contracts.wire import GPS_PING, WIRE_CONTRACTS
 from clearway_core.errors import SettingsError, SourceUnavailable, UsageError
@@ -291,25 +290,13 @@ def test_status_shows_the_books_also_beside_a_damaged_outbox(tmp_path):
     assert (good["gateway"], good["spooled"], good["marked_running"]) == ("replay", 0, 0)
 
 
-SMALL_MACHINE = """
-import sys
-BANNED = {"polars", "pandas", "numpy", "h3", "typer", "rich", "pyarrow", "deltalake", "sklearn"}
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in BANNED:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
-from clearway_edge.main import main
-sys.argv = ["clearway-gateway", *sys.argv[1:]]
-main()
-"""
+NO_EXTRAS = ("polars", "pandas", "numpy", "h3", "typer", "rich", "pyarrow", "deltalake", "sklearn")
 
 
 def small_machine(*arguments):
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SMALL_MACHINE), *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        gateway_without(NO_EXTRAS, *arguments), capture_output=True, text=True, check=False
+    )
 
 
 def test_gateway_works_where_nothing_but_the_edge_extra_is_installed(tmp_path):

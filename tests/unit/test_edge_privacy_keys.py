@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from doubles.edge_agents import agent_of
 from doubles.edge_doubles import TurnableClock
+from doubles.power_cut import PowerCut
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,10 +208,6 @@ def test_key_that_cannot_be_deleted_is_said_and_stops_nothing(tmp_path, monkeypa
         assert keys.destroy_expired() == 0
     assert "pseudonym_key_not_destroyed" in caplog.text
     assert keys.destroy_expired() == 1
-
-
-class PowerCut(BaseException):
-    """Nothing in the product may catch it."""
 
 
 @pytest.mark.parametrize("step", ["replace", "sync_folder"])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from doubles.ingest_lake import FailingLake, PowerCut
+from doubles.ingest_lake import FailingLake
 from doubles.ingest_messages import (
     AIR_TOPIC,
     GPS_TOPIC,
@@ -19,6 +19,7 @@ from doubles.ingest_messages import (
     gps,
     third_party,
 )
+from doubles.power_cut import PowerCut
 from hypothesis import given
 from hypothesis import strategies as st
 
