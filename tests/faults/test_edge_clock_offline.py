@@ -29,6 +29,7 @@ from clearway_core.lake import open_lake
 from clearway_core.stream.embedded import EmbeddedLog
 from clearway_edge.clock.clock_bases import ClockBases
 from clearway_edge.clock.clock_state import ClockState
+from clearway_edge.condition.gateway_status import read_status
 from clearway_edge.forwarding.forwarder import Forwarder
 from clearway_edge.outbox.outbox import Bounds
 from clearway_edge.outbox.sqlite_outbox import SqliteOutbox
@@ -255,19 +256,20 @@ def test_real_process_that_woke_up_three_years_back_dates_its_readings(tmp_path)
             },
         )
         true_ms = {}
+        outbox = tmp_path / "data/gateways/gw-1/outbox.sqlite"
         try:
             gateway.start()
             with server.accept()[0] as line:
-                _feed(line, true_ms, range(1, 16))
+                _feed(line, true_ms, range(1, 16), outbox)
                 gateway.kill()
             gateway.start()
             line, _ = server.accept()
-            _feed(line, true_ms, range(16, 31))
+            _feed(line, true_ms, range(16, 31), outbox)
             clock_file.write_text("+0s\n", encoding="ascii")
             time.sleep(0.2)
             (tmp_path / "synchronised").touch()
             time.sleep(0.5)
-            _feed(line, true_ms, range(31, 36))
+            _feed(line, true_ms, range(31, 36), outbox)
             _wait_for(lambda: len(rows_in(tmp_path / "data", AIR_TOPIC)) >= len(true_ms))
         finally:
             gateway.stop()
@@ -287,14 +289,13 @@ def test_real_process_that_woke_up_three_years_back_dates_its_readings(tmp_path)
     assert _quarantine(lake) == {}
 
 
-def _feed(line, true_ms, numbers):
-    """Be the sensor: one frame at a time, each with a value of its own."""
+def _feed(line, true_ms, numbers, outbox):
+    """Be the sensor: one frame at a time, each with a value of its own, until all are committed."""
     for number in numbers:
         true_ms[number] = time.time_ns() // 1_000_000
         line.sendall(sds(10 * number, 10 * number))
         time.sleep(0.05)
-    # Time for the last frame to be read and committed before anything is broken.
-    time.sleep(0.5)
+    _wait_for(lambda: read_status(outbox).get("read") == len(true_ms))
 
 
 def _wait_for(is_true, timeout_s=30.0):

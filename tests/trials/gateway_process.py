@@ -19,7 +19,7 @@ WARNINGS = (
 )
 """A gateway that warns dies of it, and its trial says so."""
 
-START_PATIENCE_S = 30.0
+START_PATIENCE_S = 120.0
 """A start that takes longer has failed; whether 2 s are too long is for the caller to judge."""
 
 
