@@ -208,6 +208,21 @@ def test_full_outbox_drops_the_oldest_and_counts_it(make):
     assert box.waiting_bytes == 200
 
 
+@pytest.mark.parametrize(("max_bytes", "left"), [(299, [b"3"]), (300, [b"2", b"3"])])
+def test_full_outbox_gives_up_to_the_last_byte_what_does_not_fit(make, max_bytes, left):
+    box = make(Bounds(max_bytes=max_bytes))
+    for payload in (b"1" * 99, b"2" * 100, b"3" * 200):
+        box.put(parcel(payload))
+    assert [batch.payload[:1] for batch in box.waiting(9)] == left
+
+
+def test_parcels_that_come_together_never_push_each_other_out(make):
+    box = make(Bounds(max_bytes=150))
+    with pytest.raises(OutboxFull):
+        box.put(parcel(), parcel(next_seq=20))
+    assert (box.waiting(9), box.streams()) == ([], [])
+
+
 def test_batch_larger_than_the_whole_outbox_is_refused_not_looped(make):
     box = make(Bounds(max_bytes=50))
     with pytest.raises(OutboxFull):
