@@ -287,6 +287,7 @@ class Table:
         rows = _to_delta(conform(frame, self.contract), self.contract)
         delta = self.handle() or self._create()
         self._add_new_columns(delta)
+        rows = _with_later_columns(rows, delta)
         self._refuse_regression(delta, transactions, committed)
         properties = CommitProperties(
             app_transactions=[Transaction(app_id, v) for app_id, v in transactions.items()],
@@ -368,6 +369,17 @@ class Table:
 
 def _empty(contract: Contract) -> pl.DataFrame:
     return _to_delta(pl.DataFrame(schema=polars_schema(contract)), contract)
+
+
+def _with_later_columns(rows: pl.DataFrame, delta: DeltaTable) -> pl.DataFrame:
+    """Return the rows with the columns that a newer Clearway added, empty: going back works."""
+    held = {field.name for field in delta.schema().fields}
+    if held.issubset(rows.columns):
+        return rows
+    table = pl.scan_delta(delta, use_pyarrow=False).collect_schema()
+    return rows.with_columns(
+        pl.lit(None, dtype=table[name]).alias(name) for name in held.difference(rows.columns)
+    )
 
 
 def _to_delta(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -111,6 +111,11 @@ def test_every_secret_is_a_file_that_make_secrets_writes():
     )
 
 
+def test_dags_run_from_the_start_retention_among_them():
+    airflow = SERVICES["airflow-scheduler"]["environment"]
+    assert airflow["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "false"
+
+
 def test_no_secret_stands_in_the_file():
     suspicious = re.compile(r"password|secret|token|access_key|fernet|credential", re.IGNORECASE)
     for name, service in SERVICES.items():

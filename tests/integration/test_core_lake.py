@@ -142,6 +142,19 @@ def test_column_that_an_older_clearway_did_not_have_reads_as_missing(lake):
     assert table.scan().collect()["free_flow_method"].to_list() == [None]
 
 
+def test_an_older_clearway_goes_on_with_a_table_that_a_newer_one_has_widened(lake):
+    table = lake.table("free_flow")
+    table.append(free_flow((CELL, 1.0, "x")))
+    fields = tuple(f for f in table.contract.fields if f.name != "free_flow_method")
+    older = Table(replace(table.contract, fields=fields), table.uri, {})
+    older.append(free_flow((CELL, 2.0, "x")).drop("free_flow_method"))
+    rows = table.scan().sort("free_flow_kmh").collect()
+    assert rows["free_flow_kmh"].to_list() == [1.0, 2.0]
+    assert rows["free_flow_method"].is_null().to_list() == [False, True]
+    older.replace(free_flow((CELL, 3.0, "x")).drop("free_flow_method"), {"h3_cell": [CELL]})
+    assert table.scan().collect()["free_flow_kmh"].to_list() == [3.0]
+
+
 def test_table_of_an_older_clearway_gets_the_columns_added_since(lake):
     table = lake.table("free_flow")
     fields = tuple(f for f in table.contract.fields if f.name != "free_flow_method")
