@@ -14,6 +14,7 @@ from clearway_models.charge.draws import PRICED_POLLUTANTS, central_values, draw
 from clearway_models.charge.evidence import PeriodEvidence, ZoneEvidence
 from clearway_models.charge.parameters import ChargeParameters, read_charge_parameters
 from clearway_models.charge.prediction import ChargeModel, PeriodTraffic
+from clearway_models.charge.prices import Price
 from clearway_models.charge.pricing import PeriodResult, price_periods, quiet_lift
 from clearway_models.charge.valuation import european_reference
 from clearway_models.emissions.curves import draw_errors, spread_class_emission
@@ -172,6 +173,63 @@ def test_prices_in_force_bound_the_step_and_are_paid_already() -> None:
     )
 
 
+def test_price_that_stays_as_it_is_changes_no_traffic() -> None:
+    first = priced()
+    paid = {name: price.minor_per_km for name, price in first.prices.items()}
+
+    again = priced(in_force={"am_peak": paid})
+
+    assert {name: price.minor_per_km for name, price in again.prices.items()} == paid
+    assert again.effect is not None
+    assert again.effect.vehicle_km_ratio == pytest.approx(np.ones(300))
+
+
+def test_cap_by_road_space_is_named_only_where_it_binds() -> None:
+    mild = priced(replace(PEAK, pace_h_per_km=0.038))
+
+    central, _ = model().efficient_costs(replace(TRAFFIC, pace_h_per_km=0.038))
+    assert 0.85 < central["light_goods"] < 1.15  # above the cap over 1.2, below 1.2 times the cap
+    assert "cap" not in mild.prices["light_goods"].bounded_by
+
+
+def test_period_is_priced_where_any_class_pays_anything() -> None:
+    free = replace(priced(), prices={"car": Price(0, ())})
+
+    assert not free.priced
+    assert replace(free, prices={"car": Price(0, ()), "bus": Price(1, ())}).priced
+
+
+def test_spread_of_the_pace_is_that_of_the_evidence() -> None:
+    effect = model().effect(TRAFFIC, {})
+
+    assert effect is not None
+    spread = np.log(effect.pace_before / 0.05)
+    assert spread.std() == pytest.approx(0.06, rel=0.12)
+    assert spread.mean() == pytest.approx(0, abs=0.01)
+
+
+def test_emission_of_the_zone_is_that_of_its_mix_and_falls_with_its_kilometres() -> None:
+    def gkm(key: str) -> float:
+        parts = spread_class_emission(FACTORS, key, "nox", speed_kmh=np.array([20.0]))
+        return float(parts.exhaust[0])
+
+    cars = ChargeModel(
+        parameters(),
+        european_reference(parameters()),
+        factor_set=FACTORS,
+        fleet=Fleet(shares={"car_petrol_euro_4": 1.0}, source="x", surveyed=True),
+        zone_crossing_km=3.0,
+    )
+
+    whole, effect = model().effect(TRAFFIC, {}), cars.effect(TRAFFIC, {"car": 1.0})
+
+    assert whole is not None
+    assert effect is not None
+    mixed = sum(share * gkm(key) for key, share in FLEET.shares.items())
+    assert np.median(whole.nox_before_gkm) == pytest.approx(mixed, rel=0.1)
+    assert np.all(effect.nox_after_gkm / effect.nox_before_gkm <= effect.vehicle_km_ratio)
+
+
 def test_central_costs_are_those_of_a_balance_of_filed_values() -> None:
     congestion, environment = model().efficient_costs(TRAFFIC)
 
@@ -323,3 +381,35 @@ def test_random_values_are_as_wide_as_the_parameters_say() -> None:
         "nox": 21.3,
         "pm2_5": 123.0,
     }
+
+
+def test_exponents_and_shares_stay_where_they_mean_something() -> None:
+    held = parameters()
+    odd = replace(
+        held,
+        congestion={
+            **held.congestion,
+            "bpr_exponent": replace(held.congestion["bpr_exponent"], value=1.2),
+        },
+        response={
+            **held.response,
+            "change_factor": replace(held.response["change_factor"], value=0.5, sd=1.0),
+        },
+    )
+    errors = draw_errors(FACTORS, FLEET, draws=2, seed=1)
+
+    drawn = drawn_values(odd, european_reference(odd), ("car",), errors)
+
+    assert drawn.bpr_exponent.min() == 1.0
+    assert (drawn.change_factor.min(), drawn.change_factor.max()) == (0.0, 1.0)
+
+
+def test_money_that_is_worth_more_is_worth_more_for_time_and_for_damage() -> None:
+    valuation = replace(european_reference(parameters()), transfer_gsd=3.0)
+    errors = draw_errors(FACTORS, FLEET, draws=2, seed=1)
+
+    drawn = drawn_values(parameters(), valuation, ("car",), errors)
+
+    time = np.log(drawn.value_of_time[:, 0])
+    for damage in drawn.damage_per_kg.values():
+        assert np.corrcoef(time, np.log(damage[:, 0]))[0, 1] > 0.7
