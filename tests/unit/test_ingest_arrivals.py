@@ -45,6 +45,10 @@ def test_the_first_and_the_last_number_of_a_message_are_found_by_themselves(lake
     assert Arrivals(lake, {GPS: first}).rows([Asked(GPS, [Span(first, last)])]) == [Rows(1, 0)]
 
 
+def test_a_page_of_which_nothing_arrived_has_no_rows(lake):
+    assert Arrivals(lake, {AIR: 0}).rows([Asked(AIR, [])]) == [Rows(0, 0)]
+
+
 def test_what_has_arrived_is_known_from_the_lowest_number_asked_for(lake):
     arrivals = Arrivals(lake, {GPS: 6, AIR: 12})
     assert list(arrivals.of(GPS)) == [Span(5, 10)]
