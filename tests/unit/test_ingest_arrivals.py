@@ -54,3 +54,13 @@ def test_what_has_arrived_is_known_from_the_lowest_number_asked_for(lake):
     assert list(arrivals.of(GPS)) == [Span(5, 10)]
     assert list(arrivals.of(AIR)) == [Span(12, 12)]
     assert list(arrivals.of(GPS._replace(boot=2))) == []
+
+
+def test_rows_of_a_later_commit_are_found_in_the_days_that_it_wrote(tmp_path):
+    lake, log = Lake(tmp_path / "lake"), EmbeddedLog(tmp_path / "log.sqlite")
+    for seqs in (range(3), range(40, 43)):  # the second message is of the next day
+        log.append(GPS_TOPIC, [gps("gw-1", 1, seqs)])
+        ingest(lake, log)
+    log.close()
+    assert lake.table("gps_pings").partition_values()["observed_date"].n_unique() == 2
+    assert Arrivals(lake, {GPS: 40}).rows([Asked(GPS, [Span(40, 42)])]) == [Rows(3, 0)]
