@@ -150,6 +150,15 @@ def test_batch_that_was_given_up_on_its_way_counts_what_the_log_did_not_take(ove
         assert account.dropped == {"message_too_large": 4, reason: 10}
 
 
+def test_batch_that_was_given_up_on_its_way_and_whose_books_are_closed_changes_nothing(overtaken):
+    box, batch, _ = overtaken
+    box.accept([waiting.id for waiting in box.waiting(9)])
+    box.forget(STREAM)
+    box.settle(batch.id, n_dropped=4, reason="message_too_large")
+    box.accept([batch.id])
+    assert box.streams() == []
+
+
 def test_batch_that_was_given_up_on_its_way_and_is_kept_never_comes_again(overtaken):
     box, batch, _ = overtaken
     assert batch.payload not in [waiting.payload for waiting in box.waiting(9)]
