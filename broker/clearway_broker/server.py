@@ -245,21 +245,28 @@ class Broker:
         return settings
 
     def _format(self, settings: Path) -> None:
-        answer = subprocess.run(  # noqa: S603 -- verified jars
-            self._command(
-                *_QUICK,
-                main="kafka.tools.StorageTool",
-                arguments=(
-                    *("format", "--cluster-id", _cluster_id(), "--config", str(settings)),
-                    *self._format_options,
+        try:
+            answer = subprocess.run(  # noqa: S603 -- verified jars
+                self._command(
+                    *_QUICK,
+                    main="kafka.tools.StorageTool",
+                    arguments=(
+                        *("format", "--cluster-id", _cluster_id(), "--config", str(settings)),
+                        *self._format_options,
+                    ),
                 ),
-            ),
-            capture_output=True,
-            text=True,
-            timeout=_FORMAT_TIMEOUT_S,
-            check=False,
-            cwd=self.data_dir,
-        )
+                capture_output=True,
+                text=True,
+                timeout=_FORMAT_TIMEOUT_S,
+                check=False,
+                cwd=self.data_dir,
+            )
+        except subprocess.TimeoutExpired as error:
+            message = (
+                f"Kafka did not prepare {self.data_dir} within {_FORMAT_TIMEOUT_S:g} s. "
+                "Is this machine very busy? Try again when it is not."
+            )
+            raise ClearwayError(message) from error
         if answer.returncode != 0:
             message = (
                 f"Kafka could not prepare {self.data_dir}: {answer.stdout}{answer.stderr}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clearway_broker import artifacts
+from clearway_broker import artifacts, server
 from clearway_broker.java import Java, find_java, java_version
 from clearway_broker.jobs import status
 from clearway_broker.server import Broker, _cluster_id, free_port
@@ -204,3 +204,11 @@ def test_folders_that_cannot_be_made_are_named(tmp_path, jars):
 def test_free_ports_can_be_listened_on():
     with socket.create_server(("127.0.0.1", free_port())):
         pass
+
+
+def test_machine_too_busy_to_prepare_the_folder_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_FORMAT_TIMEOUT_S", 0.05)
+    slow = script(tmp_path / "java", "exec sleep 5")
+    broker = Broker(tmp_path, tmp_path, Java(command=slow, home=tmp_path, version=17))
+    with pytest.raises(ClearwayError, match=r"within 0\.05 s\. Is this machine very busy"):
+        broker._format(tmp_path / "server.properties")
