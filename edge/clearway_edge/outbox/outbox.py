@@ -14,12 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from clearway_core.contracts.wire import (
-    AIR_READING,
-    GATEWAY_BOOKS,
-    GATEWAY_HEALTH,
-    GPS_PING,
-)
+from clearway_core.contracts.wire import AIR_READING, GATEWAY_BOOKS, GATEWAY_HEALTH, GPS_PING
 
 EVICTED_SIZE = "outbox_full"
 EVICTED_AGE = "outbox_too_old"
