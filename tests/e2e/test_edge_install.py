@@ -190,7 +190,6 @@ def found_for(machine: str, python: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("machine", "python"), PIS)
 def test_every_part_of_a_gateway_has_a_wheel_for_a_pi(
     machine: str, python: str, wheels_for: dict[tuple[str, str], list[str]]
