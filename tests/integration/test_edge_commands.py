@@ -61,6 +61,15 @@ def test_replay_json_balances(run, recording, tmp_path):
     assert account["complete"] is True
 
 
+def test_file_without_a_record_is_asked_about(run, tmp_path):
+    file, profile = write_csv(tmp_path / "f.csv", []), profile_file(tmp_path)
+
+    result = run("replay", file, "--profile", profile, "--data-dir", tmp_path)
+
+    assert result.exit_code == 0
+    assert "are these the files that the profile is for?" in result.stderr
+
+
 def test_speed_that_is_no_number_is_wrong_use(run, recording, tmp_path):
     file, profile = recording
     with pytest.raises(UsageError, match="--speed is max or a number"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearway_cli.options import DEFAULT_DATA_DIR, DataDirOption, JsonOption, LogOption
-from clearway_cli.output import bar, say, say_error, say_json, say_table
+from clearway_cli.output import bar, say, say_aside, say_error, say_json, say_table
 
 if TYPE_CHECKING:
     from clearway_edge.recordings.account import GatewayAccount
@@ -81,7 +81,7 @@ def replay(
 
 
 def _complain(account: GatewayAccount, gateway: str) -> None:
-    """Say which files were not read to their end, and what waits."""
+    """Say which files were not read to their end, what waits, and that nothing was read."""
     for file, reason in account.unfinished.items():
         say_error(f"{file}: {reason or 'was not read to its end'}")
     if account.spooled:
@@ -89,6 +89,8 @@ def _complain(account: GatewayAccount, gateway: str) -> None:
             f"{account.spooled:,} records wait in the outbox of gateway {gateway!r}, because "
             "the log did not take them: bring the log back and replay again, nothing doubles"
         )
+    if account.complete and not account.read:
+        say_aside("note", "no record was read: are these the files that the profile is for?")
 
 
 def _say(account: GatewayAccount) -> None:
