@@ -77,12 +77,41 @@ def test_vehicles_that_differ_more_make_a_wider_interval():
     assert high < low < 36.0
 
 
+def test_the_interval_of_three_unequal_vehicles_is_that_of_the_method_page():
+    distance_dm, duration_ds = (40_000.0, 35_000.0, 20_000.0), (4800.0, 7000.0, 9000.0)
+    total, pace = sum(distance_dm), sum(duration_ds) / sum(distance_dm)
+    pairs = list(zip(distance_dm, duration_ds, strict=True))
+    cv = math.sqrt(3 / 2 * sum((t - pace * d) ** 2 for d, t in pairs)) / total / pace
+    sums = {
+        "n_vehicles": 3,
+        "distance_mm": round(100 * total),
+        "duration_ms": round(100 * sum(duration_ds)),
+        "distance_sq_dm2": sum(d * d for d in distance_dm),
+        "duration_sq_ds2": sum(t * t for t in duration_ds),
+        "distance_duration_dm_ds": sum(d * t for d, t in pairs),
+    }
+    found = cell_speed(pl.LazyFrame([sums]), PARAMETERS).collect().row(0, named=True)
+    usual = 0.28**2 * sum(d * d for d in distance_dm) / total**2
+    variance = (2 * cv**2 + 4 * usual) / (2 + 4) + 0.02**2
+    factor = math.exp(student.ppf(0.95, 2 + 4) * math.sqrt(variance))
+    assert found["interval_low_kmh"] == pytest.approx(found["space_mean_kmh"] / factor)
+    assert found["interval_high_kmh"] == pytest.approx(found["space_mean_kmh"] * factor)
+
+
+def test_two_vehicles_that_only_stood_have_speed_0_and_no_class():
+    halt = {"distance_mm": 0, "duration_ms": 900_000, "n_vehicles": 2}
+    squares = {"distance_sq_dm2": 0, "duration_sq_ds2": 2 * 4500**2, "distance_duration_dm_ds": 0}
+    stood = cell_speed(pl.LazyFrame([halt | squares]), PARAMETERS).collect().row(0, named=True)
+    assert (stood["space_mean_kmh"], stood["cv"], stood["quality"]) == (0.0, None, "X")
+
+
 @pytest.mark.parametrize(
     ("observed", "free", "tti", "index", "delay"),
     [
         (20.0, 40.0, 2.0, 0.5, 90.0),
         (40.0, 40.0, 1.0, 0.0, 0.0),
         (50.0, 40.0, 1.0, 0.0, 0.0),
+        (0.25, 0.5, 2.0, 0.5, 7200.0),
         (0.0, 40.0, None, 1.0, None),
         (20.0, 0.0, None, None, None),
         (None, 40.0, None, None, None),
@@ -100,9 +129,11 @@ def test_indices_of_a_jam_a_free_road_and_nothing_known(observed, free, tti, ind
 
 def test_a_halt_has_speed_0_and_no_time_has_none():
     found = pl.select(
-        halt=space_mean_kmh(pl.lit(0), pl.lit(900_000)), none=space_mean_kmh(pl.lit(0), pl.lit(0))
+        halt=space_mean_kmh(pl.lit(0), pl.lit(900_000)),
+        shortest=space_mean_kmh(pl.lit(10), pl.lit(1)),
+        none=space_mean_kmh(pl.lit(0), pl.lit(0)),
     )
-    assert found.row(0) == (0.0, None)
+    assert found.row(0) == (0.0, 36.0, None)
 
 
 @pytest.mark.parametrize(("degrees", "as_if"), [(-3, 1), (0, 1), (1, 1), (7, 7), (10_000, 200)])
