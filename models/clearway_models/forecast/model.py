@@ -58,9 +58,10 @@ class Band:
 
     def speeds_kmh(self) -> tuple[Numbers, Numbers, Numbers]:
         """Return low, middle and high speed [km/h]; a high pace is a low speed."""
-        return tuple(  # type: ignore[return-value]
+        low, middle, high = (
             np.minimum(np.exp(-pace), MAX_KMH) for pace in (self.high, self.middle, self.low)
         )
+        return low, middle, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
