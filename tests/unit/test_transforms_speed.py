@@ -6,6 +6,7 @@ import math
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from scipy.stats import t as student
 
 from clearway_transforms.congestion.indices import (
@@ -14,7 +15,12 @@ from clearway_transforms.congestion.indices import (
     travel_time_index,
 )
 from clearway_transforms.congestion.speed import cell_speed, space_mean_kmh
-from clearway_transforms.estimators import student_t, weighted_quantile, wilson_interval
+from clearway_transforms.estimators import (
+    student_t,
+    weighted_quantile,
+    weighted_quantiles,
+    wilson_interval,
+)
 from clearway_transforms.parameters import congestion_parameters
 
 PARAMETERS = congestion_parameters()
@@ -155,3 +161,21 @@ def test_a_quantile_counts_rows_by_their_weight():
     found = [rows.select(weighted_quantile("v", "w", q)).item() for q in (0.0, 0.25, 0.5, 1.0)]
     # Places of the rows: 0, 1/4 and 1; between them it is linear.
     assert found == pytest.approx([10.0, 20.0, 20.0 + 10 / 3, 30.0])
+
+
+def test_quantiles_of_many_groups_are_those_of_each_group():
+    rows = pl.DataFrame(
+        {
+            "of": ["a", "a", "b", "a", "c", "c"],
+            "v": [30.0, 10.0, 7.0, 20.0, 5.0, 5.0],
+            "w": [1, 1, 9, 3, 2, 4],
+        }
+    )
+    wanted = {"low": 0.1, "middle": 0.5, "high": 0.85}
+    found = weighted_quantiles(rows.lazy(), ["of"], value="v", weight="w", quantiles=wanted)
+    one_by_one = rows.group_by("of").agg(
+        **{name: weighted_quantile("v", "w", quantile) for name, quantile in wanted.items()}
+    )
+    assert_frame_equal(found.sort("of").collect(), one_by_one.sort("of"))
+    first = found.filter(pl.col("of") == "a").drop("of").collect().row(0)
+    assert first == pytest.approx((14.0, 20.0 + 10 / 3, 28.0))
