@@ -7,7 +7,7 @@ CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow serve secrets test quick faults fuzz lint format check docs lock clean
+.PHONY: help demo airflow serve secrets test quick faults soak fuzz lint format check docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ faults: $(VENV)/.dev ## Break real gateways 1,100 times and account for every re
 
 fuzz: $(VENV)/.dev ## Feed broken bytes to every parser, ten minutes each
 	$(BIN)/python tests/fuzz/run.py $(FUZZ_OPTIONS)
+
+soak: $(VENV)/.dev ## Run the services of docker-compose.yml for an hour and judge what grows
+	$(BIN)/python tests/trials/soak.py $(SOAK_OPTIONS)
 
 lint: $(VENV)/.dev ## Format check, lint, types, imports between components
 	$(BIN)/ruff format --check .

@@ -49,8 +49,10 @@ auto.create.topics.enable=false
 num.partitions=3
 offsets.topic.num.partitions=1
 transaction.state.log.num.partitions=1
-# A gateway that was cut off may return after days.
+# A gateway that was cut off may return after days. Whole files are deleted: a new one every day, or
+# readings would stay for a week longer.
 log.retention.hours=336
+log.roll.hours=24
 """
 
 _HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
