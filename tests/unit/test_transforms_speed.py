@@ -83,8 +83,14 @@ def test_vehicles_that_differ_more_make_a_wider_interval():
     assert high < low < 36.0
 
 
-def test_the_interval_of_three_unequal_vehicles_is_that_of_the_method_page():
-    distance_dm, duration_ds = (40_000.0, 35_000.0, 20_000.0), (4800.0, 7000.0, 9000.0)
+@pytest.mark.parametrize(
+    ("distance_dm", "duration_ds"),
+    [
+        ((40_000.0, 35_000.0, 20_000.0), (4800.0, 7000.0, 9000.0)),
+        ((40_000.0, 1_000.0, 1_000.0), (4800.0, 150.0, 90.0)),
+    ],
+)
+def test_the_interval_of_unequal_vehicles_is_that_of_the_method_page(distance_dm, duration_ds):
     total, pace = sum(distance_dm), sum(duration_ds) / sum(distance_dm)
     pairs = list(zip(distance_dm, duration_ds, strict=True))
     cv = math.sqrt(3 / 2 * sum((t - pace * d) ** 2 for d, t in pairs)) / total / pace
