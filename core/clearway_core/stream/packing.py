@@ -46,8 +46,8 @@ _MAX_UNIT = 1e12
 
 _DEGREE_DIGITS = 1e8
 _KMH_DIGITS = 1e4
-"""Sources round to 0.00000001° and 0.0001 km/h (`clearway_edge.recordings.convert`,
-`clearway_edge.sources.nmea`)."""
+"""Sources round to 0.00000001° and 0.0001 km/h (`clearway_edge.rows.convert`,
+`clearway_edge.sources.devices.nmea`)."""
 
 _DECIMAL_UNITS = tuple((1.0, 10.0**digits) for digits in range(9))
 _OTHER_UNITS = {
