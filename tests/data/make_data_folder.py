@@ -1,7 +1,8 @@
 """Makes ``data-folder-VERSION.tar.xz``: what an installation of that version leaves to the next.
 
     git worktree add ../old vVERSION            # that version's code, as an import path:
-    PYTHONPATH=$(cd ../old && ls -d $PWD/*/ | tr '\\n' :) python tests/data/make_data_folder.py VERSION
+    export PYTHONPATH=$(cd ../old && ls -d $PWD/*/ | tr '\\n' :)
+    python tests/data/make_data_folder.py VERSION
 
 Only commands of that version write. Everything in it is simulated: 90 vehicles of the demo city in
 four cells and half an hour, six hours of two air sensors, a day of nobody.
