@@ -70,8 +70,9 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 check: $(VENV)/.dev ## What must pass before each commit: lint and quick, side by side (2 minutes)
 	@$(MAKE) --no-print-directory -j2 lint quick
 
-docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, licences, architecture
+docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, commands, licences, architecture
 	$(BIN)/python -m clearway_core.contracts.generate
+	$(BIN)/python -m clearway_cli.reference
 	$(BIN)/python docs/generate/licences.py
 	$(BIN)/python docs/generate/architecture.py
 
