@@ -27,7 +27,7 @@ def judged(samples: list[dict[str, Any]], sizes: list[dict[str, Any]]) -> dict[s
         at_s = [moment for moment, _ in seen]
         stand_in = " (stand-in)" if name in STAND_INS else ""
         for title, field, least in (
-            ("memory_mib", "pss", 2.0),
+            ("memory_mib", "own", 2.0),
             ("memory_first_process_mib", "main", 2.0),
             ("threads", "threads", 1.0),
             ("open_files", "files", 2.0),

@@ -17,8 +17,11 @@ class Need:
 
     Parameters
     ----------
-    rss, pss
-        Resident memory; pss shares what several processes map. [MiB]
+    rss
+        Resident memory; what several of them share counts several times. [MiB]
+    own
+        Memory that no file backs; what forks share counts once. Mapped files are left out, whose
+        share changes with whoever else maps them. [MiB]
     main
         Resident memory of the first process alone. [MiB]
     cpu_s
@@ -26,7 +29,7 @@ class Need:
     """
 
     rss: float
-    pss: float
+    own: float
     main: float
     threads: int
     files: int
@@ -49,7 +52,7 @@ def need_of(pid: int) -> Need | None:
     summed = dict(zip(names, together, strict=True))
     return Need(
         rss=summed["rss"],
-        pss=summed["pss"],
+        own=summed["own"],
         main=found[0].main,
         threads=round(summed["threads"]),
         files=round(summed["files"]),
@@ -65,11 +68,11 @@ def _need_of_one(process: psutil.Process) -> Need | None:
             line.split(":", 1)
             for line in (folder / "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
         )
-        rss, pss = (int(rollup[name].split()[0]) / 1024 for name in ("Rss", "Pss"))
+        rss, own = (int(rollup[name].split()[0]) / 1024 for name in ("Rss", "Pss_Anon"))
         after_name = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return Need(
             rss=rss,
-            pss=pss,
+            own=own,
             main=rss,
             threads=int(after_name[17]),
             files=len(list((folder / "fd").iterdir())),
