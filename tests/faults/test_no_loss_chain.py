@@ -72,12 +72,13 @@ print(json.dumps(dataclasses.asdict(account)), flush=True)
 """
 
 INGEST = """
-import signal, sys, threading
+import logging, signal, sys, threading
 from pathlib import Path
 from clearway_core.lake import open_lake
 from clearway_core.stream.address import open_log
 from clearway_ingest.jobs import Settings, ingest
 
+logging.basicConfig(level=logging.INFO)
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 data_dir = Path(sys.argv[1])
@@ -123,7 +124,10 @@ class Chain:
         self.gateway: Child | None = None
 
     def _start_ingest(self) -> Child:
-        return Child(self.folder, INGEST, self.folder, self.broker.address)
+        """Start it and wait until it reads: only a start needs a broker that is there."""
+        child = Child(self.folder, INGEST, self.folder, self.broker.address)
+        _wait_until_said(child, "ingest_started")
+        return child
 
     def start_gateway(self, file: Path, name: str, pace: object) -> None:
         self.gateway = Child(
@@ -185,10 +189,11 @@ def _wait_for(lake, name: str, chain: Chain) -> pl.DataFrame:
     return _rows(lake, name)
 
 
-def _wait_until_sending(chain: Chain) -> None:
+def _wait_until_said(child: Child, word: str) -> None:
     give_up_at_s = time.monotonic() + 60
-    while "sending" not in chain.gateway.said() and time.monotonic() < give_up_at_s:
-        assert chain.gateway.is_running(), chain.gateway.said()
+    while word not in child.said():
+        assert child.is_running(), child.said()
+        assert time.monotonic() < give_up_at_s, child.said()
         time.sleep(0.02)
 
 
@@ -204,7 +209,7 @@ def test_twelve_kills_lose_nothing_and_double_nothing(tmp_path, broker_process):
             name, file = f"gw-{trial}", tmp_path / f"trial-{trial}.csv"
             sent = _write_file(file, trial)
             chain.start_gateway(file, name, ROWS_PER_S)
-            _wait_until_sending(chain)
+            _wait_until_said(chain.gateway, "sending")
             time.sleep(rng.uniform(0.0, N_RECORDS / ROWS_PER_S))
             in_mid_stream[victim] += chain.gateway.is_running()
             chain.kill(victim, file, name)
