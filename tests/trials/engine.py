@@ -21,7 +21,9 @@ MOST_UNCOMMITTED_S = 1.0
 """What a kill may cost of a line that cannot send again, as promised. Trials commit every 0.2 s,
 but a machine at its limits commits late."""
 
-DRAIN_PATIENCE_S = 90.0
+DRAIN_PATIENCE_S = 240.0
+"""Ten gateways whose Kafka comes back on a machine with other work need over a minute."""
+
 MOST_IN_THE_SOURCE = 16
 """Readings that a killed process may have had in its hands: read from the line and not yet given
 to a commit. What the system held for it is counted exactly."""

@@ -78,7 +78,8 @@ def _shape(line: str) -> str:
         return f"{event['level']} {event['event']}"
     except (ValueError, KeyError, TypeError):
         plain = re.sub(r"\x1b\[[0-9;]*m", "", line)
-        return re.sub(r"[0-9a-f]{8,}|\d+", "#", plain)[:100]
+        inside = re.sub(r"/\S*/(?=site-packages/)", "", plain)
+        return re.sub(r"[0-9a-f]{8,}|\d+", "#", inside)[:100]
 
 
 def answers(asked: list[tuple[float, str, float, int]]) -> dict[str, Any]:
