@@ -12,7 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from clearway_core.contracts.field import Contract, DataType
@@ -28,6 +35,11 @@ deletion."""
 
 _CHECKPOINT_EVERY = 20
 """Opening a table reads the log since the last checkpoint; commits grew from 8 to 57 ms in 200."""
+
+KEEPS_LOG = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+"""What every commit of ours passes on. Left to itself the library looks at the name and age of all
+earlier commits after each, and deletes those of 30 days ago: a version that passed the gate, and
+that a proposal names, could not be read any more. Which tables forget, `lake_upkeep` decides."""
 
 _NONE: Mapping[str, int] = MappingProxyType({})
 
@@ -295,7 +307,12 @@ class Table:
         )
         try:
             write_deltalake(
-                delta, rows, mode=mode, predicate=predicate, commit_properties=properties
+                delta,
+                rows,
+                mode=mode,
+                predicate=predicate,
+                commit_properties=properties,
+                post_commithook_properties=KEEPS_LOG,
             )
         except CommitFailedError as error:
             message = (
@@ -309,7 +326,6 @@ class Table:
                 "them was written. Run the command again; if it stays, look at the disk."
             )
             raise TableConflict(message) from error
-        delta.update_incremental()
         version = int(delta.version())
         if version % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
             delta.create_checkpoint()
@@ -344,7 +360,8 @@ class Table:
         if held.issuperset(self.contract.columns):
             return
         wanted = Schema.from_arrow(_empty(self.contract).to_arrow().schema)
-        delta.alter.add_columns([field for field in wanted.fields if field.name not in held])
+        missing = [field for field in wanted.fields if field.name not in held]
+        delta.alter.add_columns(missing, post_commithook_properties=KEEPS_LOG)
         delta.update_incremental()
 
     def _create(self) -> DeltaTable:

@@ -34,7 +34,8 @@ def files_added(table: Table, since: int) -> pl.DataFrame | None:
     now = int(delta.version())
     if since >= now:
         return nothing if since == now else None
-    operations = {int(entry.get("version", -1)): entry["operation"] for entry in delta.history()}
+    commits = delta.history(limit=now - since)
+    operations = {int(entry.get("version", -1)): entry["operation"] for entry in commits}
     versions = range(since + 1, now + 1)
     if any(version not in operations for version in versions):
         return None

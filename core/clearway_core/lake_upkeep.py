@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import polars as pl
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from clearway_core.contracts.field import DataType
 from clearway_core.errors import TableConflict
-from clearway_core.lake import Table
+from clearway_core.lake import KEEPS_LOG, Table
 from clearway_core.lake_conditions import sql_literal
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,13 @@ log = logging.getLogger(__name__)
 UNUSED_FOR = timedelta(hours=24)
 """Files that left a table stay this long for whoever is still reading them. A day: no query of ours
 runs longer, and expiry runs daily."""
+
+LOG_KEPT_FOR = timedelta(hours=12)
+"""How much of the log `sweep` leaves in a folder, where each commit looks at the names of all that
+came before: 8,640 at one every 5 s. A build that paused longer builds all days again. An object
+store is asked for the newest names only and keeps Delta's usual 30 days."""
+
+_LOG_KEPT_FOR = "delta.logRetentionDuration"
 
 _INSTANT = 'Timestamp(Microsecond, Some("UTC"))'
 """Delta compares instants only with literals of their own type."""
@@ -44,7 +52,7 @@ def compact(table: Table) -> None:
     if delta is None:
         return
     try:
-        delta.optimize.compact()
+        delta.optimize.compact(post_commithook_properties=KEEPS_LOG)
         delta.create_checkpoint()
     except DeltaError as error:
         message = (
@@ -127,7 +135,7 @@ def _delete(table: Table, rows: pl.LazyFrame, predicate: str) -> int:
     if delta is None or not n_rows:
         return 0
     try:
-        delta.delete(predicate)
+        delta.delete(predicate, post_commithook_properties=KEEPS_LOG)
     except CommitFailedError as error:
         message = (
             f"{table.contract.name}: another process changed the table during the deletion "
@@ -156,6 +164,17 @@ def sweep(table: Table) -> int:
         dry_run=False,
         enforce_retention_duration=False,
         full=True,
+        post_commithook_properties=KEEPS_LOG,
     )
-    delta.cleanup_metadata()
+    _forget_old_versions(table, delta)
     return len(removed)
+
+
+def _forget_old_versions(table: Table, delta: DeltaTable) -> None:
+    wanted = f"interval {LOG_KEPT_FOR // timedelta(hours=1)} hours"
+    if table.is_local and delta.metadata().configuration.get(_LOG_KEPT_FOR) != wanted:
+        delta.alter.set_table_properties(
+            {_LOG_KEPT_FOR: wanted}, post_commithook_properties=KEEPS_LOG
+        )
+    delta.create_checkpoint()
+    delta.cleanup_metadata()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,8 @@ from doubles.core_lake_writers import START, commits, race
 from clearway_core.contracts.lake import LAKE_CONTRACTS
 from clearway_core.errors import ClearwayError, ContractViolation, OffsetRegression, TableConflict
 from clearway_core.lake import Lake, Table, open_lake
-from clearway_core.lake_upkeep import compact, most_files
+from clearway_core.lake_changes import files_added
+from clearway_core.lake_upkeep import compact, most_files, sweep
 from clearway_core.schema import polars_schema
 
 CELL = 0x8928308280FFFFF
@@ -225,6 +227,45 @@ def test_transactions_and_rows_survive_compaction_and_checkpoints(lake):
     assert again.transaction_version("t/0") == 45
     assert sorted(again.scan().collect()["next_offset"]) == list(range(1, 46))
     assert list(Path(again.uri, "_delta_log").glob("*.checkpoint.parquet"))
+
+
+def grown_old(table: Table, *, days: int) -> Path:
+    """Let the log of a table look as if it had been written so many days ago; return its folder."""
+    log = Path(table.uri, "_delta_log")
+    then_s = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+    for file in log.iterdir():
+        os.utime(file, (then_s, then_s))
+    return log
+
+
+def test_a_built_version_stays_readable_however_long_ago_it_passed(lake):
+    table = lake.table("free_flow")
+    versions = [table.replace(free_flow((CELL, float(n), "p85")), {}) for n in range(45)]
+    grown_old(table, days=400)
+    for n in range(45, 90):
+        table.replace(free_flow((CELL, float(n), "p85")), {})
+    assert table.scan(version=versions[3]).collect()["free_flow_kmh"].to_list() == [3.0]
+
+
+def test_a_swept_table_in_a_folder_forgets_its_log_and_nothing_else(lake):
+    table, sleeper = lake.table("ingest_commits"), lake.table("ingest_commits")
+    table.append(commits(1), transactions={"t/0": 1})
+    assert sleeper.transaction_version("t/0") == 1
+    for offset in range(2, 61):
+        table.append(commits(offset), transactions={"t/0": offset})
+    log = grown_old(table, days=1)
+    for offset in range(61, 101):
+        table.append(commits(offset), transactions={"t/0": offset})
+    sweep(table)
+    oldest = min(int(file.name.split(".")[0]) for file in log.glob("*.json"))
+    assert 40 <= oldest <= 60
+    for reader in (table, sleeper, lake.table("ingest_commits")):
+        assert reader.transaction_version("t/0") == 100
+        assert sorted(reader.scan().collect()["next_offset"]) == list(range(1, 101))
+    sleeper.append(commits(101), transactions={"t/0": 101})
+    assert table.transaction_version("t/0") == 101
+    assert files_added(table, 10) is None
+    assert files_added(table, 100) is not None
 
 
 @pytest.mark.slow
