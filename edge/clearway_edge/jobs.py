@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clearway_core.clock import Clock, SystemClock
-from clearway_core.errors import ClearwayError, UsageError
+from clearway_core.errors import ClearwayError, SettingsError, UsageError
 from clearway_core.progress import Progress, silent
 from clearway_core.stream.address import open_log
 from clearway_edge.condition.service_manager import ManagerSocket
@@ -245,9 +245,11 @@ def init(
     Raises
     ------
     UsageError
-        If the file exists already, or a kind is unknown.
+        If the file exists already, a kind is unknown, or what was given makes no valid settings;
+        nothing is written then.
     """
     from clearway_edge.settings.sample_settings import sample_settings
+    from clearway_edge.settings.settings import read_settings
 
     text = sample_settings(
         name=name, time_zone=time_zone, sources=sources, site=site, position_deg=position_deg
@@ -258,6 +260,12 @@ def init(
             stream.write(text)
     except FileExistsError as error:
         message = f"{settings_file} exists already: edit it, or give another path"
+        raise UsageError(message) from error
+    try:
+        read_settings(settings_file)
+    except SettingsError as error:
+        settings_file.unlink()
+        message = f"nothing was written, for it would say: {error}"
         raise UsageError(message) from error
     return settings_file
 

@@ -135,6 +135,12 @@ def test_wrong_use_of_init_is_told_before_anything_is_written(run, tmp_path):
         run("gateway", "init", settings, "--lon", "100")
     with pytest.raises(UsageError, match="-90 to 90"):
         run("gateway", "init", settings, "--lon", "13", "--lat", "100")
+    with pytest.raises(UsageError, match=r"nothing was written.*IANA time zone.*got 'Mars/X'"):
+        run("gateway", "init", settings, "--time-zone", "Mars/X")
+    with pytest.raises(UsageError, match=r"(?s)nothing was written.*gateway.name.*gw 1"):
+        run("gateway", "init", settings, "--name", "gw 1")
+    with pytest.raises(UsageError, match="nothing was written"):
+        run("gateway", "init", settings, "--name", 'gw"1')
     assert not settings.exists()
 
 
