@@ -1,13 +1,16 @@
-"""Runs inside Airflow: answers the waiting approval as its API does, and runs what follows.
+"""Runs inside Airflow: answers waiting approvals as its API does, and runs what follows.
 
-``python dags_answer.py Approve|Reject [NOTE]`` prints ``{task_id: state}`` as its last line.
+``python dags_answer.py [DATA_DIR Approve|Reject NOTE]...`` prints ``{option: {task_id: state}}`` as
+its last line. One process for all answers, because Airflow needs ten seconds to be imported.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+from pathlib import Path
 
 from airflow import settings
 from airflow.models.hitl import HITLDetail, HITLUser
@@ -17,10 +20,18 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TriggerEvent
 from sqlalchemy import select
 
-from clearway_cli import airflow_runner
+from clearway_cli import airflow_home, airflow_runner
 
 
-def main(option: str, note: str = "") -> None:
+def move_to(data_dir: str) -> None:
+    """Go on in the home of another data folder, as a process started there would."""
+    os.environ.update(airflow_home.prepare(Path(data_dir)).environment)
+    settings.dispose_orm()
+    settings.configure_vars()
+    settings.configure_orm()
+
+
+def answer(option: str, note: str) -> dict[str, str]:
     dag = airflow_runner._load_dags()["charge_proposal"]
     session = settings.Session()
     detail = session.scalars(select(HITLDetail).where(HITLDetail.responded_at.is_(None))).one()
@@ -40,8 +51,11 @@ def main(option: str, note: str = "") -> None:
         for following in ready:
             airflow_runner._run(following, dag, io.StringIO())
     session.expire_all()
-    states = {ti.task_id: str(ti.state) for ti in run.get_task_instances(session=session)}
-    print(json.dumps(states))  # noqa: T201 -- how the test reads it
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances(session=session)}
 
 
-main(*sys.argv[1:])
+states = {}
+for data_dir, option, note in zip(*[iter(sys.argv[1:])] * 3, strict=True):
+    move_to(data_dir)
+    states[option] = answer(option, note)
+print(json.dumps(states))  # noqa: T201 -- how the test reads it

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +27,7 @@ from clearway_quality.jobs import passed_version
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
+PACK = Path(str(resources.files("clearway_cities"))) / "demo_city"
 ANSWER = (Path(__file__).parents[1] / "doubles" / "dags_answer.py").read_text(encoding="utf-8")
 
 
@@ -51,13 +55,42 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_dir
 
 
-@pytest.fixture
-def waiting(asked: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(asked, tmp_path / "data")
+@dataclass(frozen=True)
+class Answered:
+    """A copy of what was asked in which a person has answered, and how each task ended."""
+
+    data_dir: Path
+    states: dict[str, str]
 
 
-def answer(data_dir: Path, option: str, note: str = "") -> dict[str, str]:
-    return in_airflow(ANSWER, airflow_home.prepare(data_dir).environment, option, note)
+@pytest.fixture(scope="module")
+def answered(asked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answered]:
+    notes = {"Approve": "Council of 2 March", "Reject": "too dear"}
+    copies = {
+        option: shutil.copytree(asked, tmp_path_factory.mktemp(option) / "data") for option in notes
+    }
+    environment = airflow_home.prepare(copies["Approve"]).environment
+    answers = [(str(copies[option]), option, note) for option, note in notes.items()]
+    states = in_airflow(ANSWER, environment, *chain.from_iterable(answers))
+    return {option: Answered(copy, states[option]) for option, copy in copies.items()}
+
+
+def home_without_runs(asked: Path, data_dir: Path) -> None:
+    """Copy the home, so that its database need not be made again, and forget what it ran."""
+    home = shutil.copytree(asked / "airflow", data_dir / "airflow")
+    (home / "work.json").unlink()
+    with closing(sqlite3.connect(home / "airflow.db")) as connection, connection:
+        connection.execute("pragma foreign_keys = on")
+        connection.execute("delete from dag_run")
+        assert connection.execute("select count(*) from hitl_detail").fetchone() == (0,)
+
+
+def every_third_vehicle(folder: Path) -> Path:
+    """Write a third of the recorded vehicles; `e2e/test_demo` takes all of them."""
+    probes = pl.read_parquet(PACK / "probes.parquet")
+    file = folder / "probes.parquet"
+    probes.filter(pl.col("vid") % 3 == 0).write_parquet(file)
+    return file
 
 
 def audit(data_dir: Path) -> list[tuple[str, str, str | None]]:
@@ -70,21 +103,23 @@ def published(data_dir: Path) -> list[Path]:
 
 
 def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    city = find_city("demo_city", tmp_path)
-    assert city is not None
-    pack = Path(str(resources.files("clearway_cities"))) / "demo_city"
+    home_without_runs(asked, tmp_path)
+    assert find_city("demo_city", tmp_path) is not None
     for file, profile in (
-        ("probes.parquet", "demo_city"),
-        ("air.csv.gz", "demo_city_air"),
+        (every_third_vehicle(tmp_path), "demo_city"),
+        (PACK / "air.csv.gz", "demo_city_air"),
     ):
-        account = edge.replay([pack / file], profile, data_dir=tmp_path, log_address=None)
+        account = edge.replay([file], profile, data_dir=tmp_path, log_address=None)
         assert account.delivered == account.read - sum(account.dropped.values())
     seen: list[str] = []
 
     outcomes = airflow_home.run_chain(
-        tmp_path, city="demo_city", progress=lambda _done, _total, note: seen.append(note)
+        tmp_path,
+        city="demo_city",
+        dag_ids=[*airflow_home.CHAIN, "forecast", "retention", "gateway_watch"],
+        progress=lambda _done, _total, note: seen.append(note),
     )
 
     assert [(item.dag_id, item.task_id, item.state) for item in outcomes] == [
@@ -97,8 +132,11 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
         ("charge_proposal", "check", "success"),
         ("charge_proposal", "propose", "success"),
         ("charge_proposal", "approve", "awaiting_input"),
+        ("forecast", "build", "skipped"),  # a morning is no history
+        ("retention", "expire", "success"),
+        ("gateway_watch", "watch", "skipped"),  # nobody is to be told
     ]
-    assert seen[-1] == "charge_proposal.approve: awaiting_input"
+    assert seen[1:] == [f"{item.dag_id}.{item.task_id}: {item.state}" for item in outcomes]
     lake = open_lake(tmp_path)
     for table in ("congestion", "air_hourly", "cell_emissions"):
         assert passed_version(lake, table) == lake.table(table).version()
@@ -106,29 +144,21 @@ def test_recorded_taxis_become_a_proposal_that_awaits_approval_and_a_report(
     assert audit(tmp_path) == []
     database = DataDir(tmp_path).airflow / "airflow.db"
     with sqlite3.connect(database) as connection:
-        asked = connection.execute("select subject, body from hitl_detail").fetchall()
-    assert len(asked) == 1
-    assert "Charge proposal for" in asked[0][0]
-    assert "This city is made up." in asked[0][1]
+        questions = connection.execute("select subject, body from hitl_detail").fetchall()
+    assert len(questions) == 1
+    assert "Charge proposal for" in questions[0][0]
+    assert "This city is made up." in questions[0][1]
     monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
     assert Path(str(dag_tasks.report("2026-01")["page"])).is_file()
     with pytest.raises(UsageError, match="belongs to no month"):
         dag_tasks.report(None)
-    others = airflow_home.run_chain(
-        tmp_path, city="demo_city", dag_ids=["forecast", "retention", "gateway_watch"]
-    )
-    assert [(item.dag_id, item.task_id, item.state) for item in others] == [
-        ("forecast", "build", "skipped"),  # a morning is no history
-        ("retention", "expire", "success"),
-        ("gateway_watch", "watch", "skipped"),  # nobody is to be told
-    ]
     assert lake.table("gps_pings").scan().head(1).collect().height == 1  # received just now
 
 
 def test_on_an_empty_lake_hourly_runs_skip_and_nothing_runs_behind_a_failure(
     asked: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(asked / "airflow", tmp_path / "airflow")
+    home_without_runs(asked, tmp_path)
 
     outcomes = airflow_home.run_chain(tmp_path)
 
@@ -157,29 +187,31 @@ def test_a_table_that_breaks_its_contract_stops_its_task(
     assert passed_version(lake, "congestion") == good
 
 
-def test_an_approval_publishes_and_both_steps_carry_the_persons_name(waiting: Path) -> None:
-    states = answer(waiting, "Approve", "Council of 2 March")
+def test_an_approval_publishes_and_both_steps_carry_the_persons_name(
+    answered: dict[str, Answered],
+) -> None:
+    data_dir, states = answered["Approve"].data_dir, answered["Approve"].states
 
     assert states["publish"] == "success"
     assert states["record_rejection"] == "skipped"
-    assert audit(waiting) == [
+    assert audit(data_dir) == [
         ("approved", "Anna", "Council of 2 March"),
         ("published", "Anna", None),
     ]
-    [file] = published(waiting)
+    [file] = published(data_dir)
     document = json.loads(file.read_text(encoding="utf-8"))
     assert document["proposal"]["verdict"] == "propose"
     assert document["proposal_id"] == file.stem
 
 
-def test_a_rejection_is_recorded_and_publishes_nothing(waiting: Path) -> None:
-    states = answer(waiting, "Reject", "too dear")
+def test_a_rejection_is_recorded_and_publishes_nothing(answered: dict[str, Answered]) -> None:
+    data_dir, states = answered["Reject"].data_dir, answered["Reject"].states
 
     assert states["approve"] == "success"
     assert states["publish"] == "skipped"
     assert states["record_rejection"] == "success"
-    assert audit(waiting) == [("rejected", "Anna", "too dear")]
-    assert published(waiting) == []
+    assert audit(data_dir) == [("rejected", "Anna", "too dear")]
+    assert published(data_dir) == []
 
 
 APPROVAL = {
