@@ -18,7 +18,7 @@ from clearway_core.stream.address import open_log
 
 pytestmark = pytest.mark.slow
 
-TRIALS_A_FAULT = 4
+TRIALS_A_FAULT = 2
 
 
 @pytest.fixture(scope="module")
