@@ -134,22 +134,60 @@ def opened(browser: BrowserContext, origin: str, path: str, size: ViewportSize) 
     visit.watch()
     page.goto(origin + path)
     page.locator(READY).wait_for(timeout=60_000)
-    yield visit
-    problems, elsewhere = list(visit.problems), visit.elsewhere()
-    page.close()
-    assert problems == []
-    assert elsewhere == []
+    try:
+        yield from watched(visit)
+    finally:
+        page.close()
 
 
-@pytest.fixture
-def map_page(browser: BrowserContext, origin: str) -> Iterator[Visit]:
+@pytest.fixture(scope="module")
+def open_map(browser: BrowserContext, origin: str) -> Iterator[Visit]:
+    """Open the map once: without a graphics card it takes seconds of two cores to appear."""
     yield from opened(browser, origin, "/", DESKTOP)
 
 
 @pytest.fixture
-def proposal_page(browser: BrowserContext, origin: str, lake: Lake) -> Iterator[Visit]:
+def map_page(open_map: Visit) -> Iterator[Visit]:
+    as_first_seen(open_map.page)
+    yield from watched(open_map)
+
+
+@pytest.fixture
+def fresh_map_page(browser: BrowserContext, origin: str) -> Iterator[Visit]:
+    yield from opened(browser, origin, "/", DESKTOP)
+
+
+@pytest.fixture(scope="module")
+def open_proposal(browser: BrowserContext, origin: str, lake: Lake) -> Iterator[Visit]:
     proposal_id = lake.table("charge_proposals").scan().collect()["proposal_id"][0]
     yield from opened(browser, origin, f"/proposals/{proposal_id}", DESKTOP)
+
+
+@pytest.fixture
+def proposal_page(open_proposal: Visit) -> Iterator[Visit]:
+    yield from watched(open_proposal)
+
+
+def watched(visit: Visit) -> Iterator[Visit]:
+    """Lend an open page to one test, which answers for what goes wrong meanwhile."""
+    yield visit
+    problems, elsewhere = list(visit.problems), visit.elsewhere()
+    visit.problems.clear()
+    visit.requests.clear()
+    assert problems == []
+    assert elsewhere == []
+
+
+def as_first_seen(page: Page) -> None:
+    """Take back, by the page's own controls, what an earlier test chose."""
+    page.keyboard.press("Escape")
+    page.locator("#tab-cells").click()
+    page.locator("#search").fill("")
+    page.locator("#tab-overview").click()
+    page.locator("#measure input").first.check(force=True)
+    page.locator("#air-toggle").uncheck()
+    page.locator("#time").fill(str(serving_lake.N_WINDOWS - 1))
+    page.mouse.move(0, 0)
 
 
 def colours(page: Page) -> list[str]:
@@ -166,8 +204,8 @@ def map_picture(page: Page) -> bytes:
     return page.locator("#map").screenshot()
 
 
-def test_the_map_shows_city_figures_and_that_the_city_is_made_up(map_page: Visit) -> None:
-    page = map_page.page
+def test_the_map_shows_city_figures_and_that_the_city_is_made_up(fresh_map_page: Visit) -> None:
+    page = fresh_map_page.page
 
     assert page.locator("#city-name").inner_text() == "Testburi"
     assert page.locator("#synthetic").is_visible()
@@ -287,8 +325,8 @@ def test_air_sensors_stand_on_the_map_with_their_table(map_page: Visit) -> None:
     assert page.locator("#air tbody tr").count() == 2
 
 
-def test_the_map_links_to_the_proposal(map_page: Visit) -> None:
-    page = map_page.page
+def test_the_map_links_to_the_proposal(fresh_map_page: Visit) -> None:
+    page = fresh_map_page.page
 
     page.locator("#proposal a").click()
 
