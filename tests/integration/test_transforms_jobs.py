@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -50,6 +51,25 @@ def fleet(n: int = 12, *, start: datetime = LATE_EVENING, hours: float = 1, **co
     )
 
 
+def store(lake: Lake, rows: pl.DataFrame) -> None:
+    """Store fixes in two buckets: a build reads each by itself, and more of them change no bit."""
+    pings.store(lake, rows, n_buckets=2)
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lake with two drives, five days apart, that was built; to be copied, not changed."""
+    root = tmp_path_factory.mktemp("built")
+    store(Lake(root), pl.concat([fleet(), fleet(start=LATE_EVENING - timedelta(days=5))]))
+    jobs.build_congestion(Lake(root))
+    return root
+
+
+@pytest.fixture
+def built(built_once: Path, tmp_path: Path) -> Lake:
+    return Lake(shutil.copytree(built_once, tmp_path / "lake"))
+
+
 def everything(lake: Lake) -> dict[str, pl.DataFrame]:
     return {
         name: lake.table(name).scan().sort(LAKE_CONTRACTS[name].key).collect() for name in TABLES
@@ -78,10 +98,10 @@ def test_arrival_order_batches_and_buckets_change_no_bit(tmp_path):
 
 
 def test_building_twice_changes_no_bit_and_adds_no_row(tmp_path):
-    lake, again = Lake(tmp_path / "a"), Lake(tmp_path / "b")
-    for each in (lake, again):
-        pings.store(each, fleet())
-        first = jobs.build_congestion(each)
+    lake = Lake(tmp_path / "a")
+    store(lake, fleet())
+    first = jobs.build_congestion(lake)
+    again = Lake(shutil.copytree(tmp_path / "a", tmp_path / "b"))
     assert jobs.build_congestion(again, time_from=LATE_EVENING - timedelta(days=1)) == first
     assert_same(lake, again)
 
@@ -92,11 +112,11 @@ def test_late_fixes_are_taken_up_by_the_days_they_touch(tmp_path):
         LATE_EVENING + timedelta(minutes=20), LATE_EVENING + timedelta(minutes=40)
     )
     whole, patched = Lake(tmp_path / "whole"), Lake(tmp_path / "patched")
-    pings.store(whole, rows)
+    store(whole, rows)
     jobs.build_congestion(whole)
-    pings.store(patched, rows.filter(~late))
+    store(patched, rows.filter(~late))
     jobs.build_congestion(patched)
-    pings.store(patched, rows.filter(late))
+    store(patched, rows.filter(late))
     account = jobs.build_congestion(
         patched,
         time_from=LATE_EVENING + timedelta(minutes=20),
@@ -106,30 +126,24 @@ def test_late_fixes_are_taken_up_by_the_days_they_touch(tmp_path):
     assert_same(whole, patched)
 
 
-def test_only_the_days_that_were_asked_for_are_read_again(tmp_path):
-    lake = Lake(tmp_path)
-    pings.store(lake, pl.concat([fleet(), fleet(start=LATE_EVENING - timedelta(days=5))]))
-    jobs.build_congestion(lake)
+def test_only_the_days_that_were_asked_for_are_read_again(built):
     noon = LATE_EVENING.replace(day=10, hour=12)
-    account = jobs.build_congestion(lake, time_from=noon, time_to=noon + timedelta(hours=1))
+    account = jobs.build_congestion(built, time_from=noon, time_to=noon + timedelta(hours=1))
     assert account.days == (date(2026, 3, 10),)
-    held = lake.table("congestion").scan().select("window_date").unique().collect()
+    held = built.table("congestion").scan().select("window_date").unique().collect()
     assert held.height == 4
 
 
-def test_building_an_old_day_again_does_not_turn_free_flow_back(tmp_path):
-    lake = Lake(tmp_path)
-    pings.store(lake, pl.concat([fleet(), fleet(start=LATE_EVENING - timedelta(days=5))]))
-    jobs.build_congestion(lake)
-    before = everything(lake)["free_flow"]
+def test_building_an_old_day_again_does_not_turn_free_flow_back(built):
+    before = everything(built)["free_flow"]
     old = LATE_EVENING - timedelta(days=5)
-    jobs.build_congestion(lake, time_from=old, time_to=old + timedelta(minutes=1))
-    assert_frame_equal(everything(lake)["free_flow"], before, check_exact=True)
+    jobs.build_congestion(built, time_from=old, time_to=old + timedelta(minutes=1))
+    assert_frame_equal(everything(built)["free_flow"], before, check_exact=True)
 
 
 def test_fixes_that_say_nothing_give_empty_tables_and_a_full_account(tmp_path):
     lake = Lake(tmp_path)
-    pings.store(lake, pings.drive(speeds_kmh=[]))
+    store(lake, pings.drive(speeds_kmh=[]))
     account = jobs.build_congestion(lake)
     assert (account.n_fixes, account.n_kept, account.n_rows) == (1, 1, 0)
     assert account.city_mean_kmh is None
@@ -140,7 +154,7 @@ def test_fixes_that_say_nothing_give_empty_tables_and_a_full_account(tmp_path):
 
 def test_nothing_of_a_drive_across_midnight_is_lost(tmp_path):
     lake = Lake(tmp_path)
-    pings.store(lake, fleet(1, hours=1))
+    store(lake, fleet(1, hours=1))
     account = jobs.build_congestion(lake)
     travel = lake.table("vehicle_travel").scan().collect()
     assert travel["duration_ms"].sum() == 3_600_000
@@ -161,7 +175,7 @@ def test_every_fix_is_kept_or_counted_under_its_rule(tmp_path):
     )
     rows = pl.concat([good.with_columns(seq=pl.int_range(pl.len())), bad], how="diagonal_relaxed")
     lake = Lake(tmp_path)
-    pings.store(lake, rows.with_columns(pl.col("seq").fill_null(1)))
+    store(lake, rows.with_columns(pl.col("seq").fill_null(1)))
     account = jobs.build_congestion(lake, city=CITY)
     assert account.n_fixes == rows.height
     assert account.n_kept + sum(account.dropped.values()) == account.n_fixes
@@ -177,7 +191,7 @@ def test_every_fix_is_kept_or_counted_under_its_rule(tmp_path):
 
 def test_local_days_hold_what_fell_on_two_utc_days(tmp_path):
     lake = Lake(tmp_path)
-    pings.store(lake, fleet())
+    store(lake, fleet())
     jobs.build_congestion(lake, window_minutes=1440, city=CITY)
     days = lake.table("cell_travel").scan().select("window_start").unique().collect()
     assert days["window_start"].to_list() == [datetime(2026, 3, 10, 17, tzinfo=UTC)]
@@ -202,10 +216,10 @@ def released(lake: Lake, **options: object) -> pl.DataFrame:
 
 
 def test_what_was_never_built_is_released_as_if_it_had_been(tmp_path):
-    built, computed = Lake(tmp_path / "built"), Lake(tmp_path / "computed")
-    for lake in (built, computed):
-        pings.store(lake, fleet(14))
-        jobs.build_congestion(lake)
+    computed = Lake(tmp_path / "computed")
+    store(computed, fleet(14))
+    jobs.build_congestion(computed)
+    built = Lake(shutil.copytree(tmp_path / "computed", tmp_path / "built"))
     jobs.build_congestion(built, resolution=8, window_minutes=60)
     rows = released(built)
     assert rows.height > 0
@@ -225,7 +239,7 @@ def test_windows_with_few_vehicles_each_are_released_as_an_hour_only_if_enough_d
 
     for n_cabs, passes in ((9, False), (12, True)):
         lake = Lake(tmp_path / str(n_cabs))
-        pings.store(lake, waves(n_cabs))
+        store(lake, waves(n_cabs))
         jobs.build_congestion(lake)
         assert (released(lake).height > 0) is passes
         assert released(lake, resolution=9, window_minutes=15).is_empty()
@@ -243,7 +257,7 @@ def test_from_two_providers_on_a_row_needs_two(tmp_path):
         ("c", mixed, True),
     ):
         lake = Lake(tmp_path / name)
-        pings.store(lake, pl.concat(rows) if isinstance(rows, list) else rows)
+        store(lake, pl.concat(rows) if isinstance(rows, list) else rows)
         jobs.build_congestion(lake, resolution=8, window_minutes=60)
         assert (released(lake).height > 0) is passes
 
@@ -257,7 +271,7 @@ def test_a_row_that_is_mostly_one_vehicle_is_held_back(tmp_path):
         "long", start=LATE_EVENING.replace(hour=12), step_s=30, speeds_kmh=[15.0, -15.0] * 50
     )
     lake = Lake(tmp_path)
-    pings.store(lake, pl.concat([passing, circling]))
+    store(lake, pl.concat([passing, circling]))
     jobs.build_congestion(lake, resolution=8, window_minutes=60)
     sums = lake.table("cell_travel").scan().collect()
     assert sums["n_vehicles"].max() == 13
@@ -267,7 +281,7 @@ def test_a_row_that_is_mostly_one_vehicle_is_held_back(tmp_path):
 def test_rows_of_single_classes_are_never_released(tmp_path):
     lake = Lake(tmp_path)
     classes = pl.concat([fleet(12, vehicle_class="taxi"), fleet(12, vehicle_class="bus")])
-    pings.store(lake, classes.with_columns(vehicle=pl.col("vehicle") + pl.col("vehicle_class")))
+    store(lake, classes.with_columns(vehicle=pl.col("vehicle") + pl.col("vehicle_class")))
     jobs.build_congestion(lake, resolution=8, window_minutes=60)
     held = set(lake.table("congestion").scan().collect()["vehicle_class"])
     assert held == {"all", "taxi", "bus"}
@@ -276,7 +290,7 @@ def test_rows_of_single_classes_are_never_released(tmp_path):
 
 def test_an_old_version_is_released_as_it_was(tmp_path):
     lake = Lake(tmp_path)
-    pings.store(lake, fleet(14))
+    store(lake, fleet(14))
     jobs.build_congestion(lake, resolution=8, window_minutes=60)
     version = lake.table("congestion").version()
     before = released(lake, version=version)
@@ -300,7 +314,7 @@ def command() -> typer.Typer:
 
 
 def test_the_command_prints_its_account_as_json(tmp_path, command):
-    pings.store(open_lake(tmp_path), fleet(12))
+    store(open_lake(tmp_path), fleet(12))
     arguments = ["build", "congestion", "--data-dir", str(tmp_path), "--json", "--window", "1h"]
     result = CliRunner().invoke(command, [*arguments, "--resolution", "8"])
     assert result.exit_code == 0, result.output
@@ -311,7 +325,7 @@ def test_the_command_prints_its_account_as_json(tmp_path, command):
 
 
 def test_the_command_tells_people_what_was_left_out(tmp_path, command):
-    pings.store(open_lake(tmp_path), fleet(2))
+    store(open_lake(tmp_path), fleet(2))
     result = CliRunner().invoke(command, ["build", "congestion", "--data-dir", str(tmp_path)])
     assert result.exit_code == 0, result.output
     for words in ("zero_position", "city mean", "rows held back"):
@@ -326,7 +340,7 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, command, option):
 
 
 def test_building_all_says_what_had_no_input(tmp_path, command):
-    pings.store(open_lake(tmp_path), fleet(12))
+    store(open_lake(tmp_path), fleet(12))
     result = CliRunner().invoke(command, ["build", "all", "--data-dir", str(tmp_path), "--json"])
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
