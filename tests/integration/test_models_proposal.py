@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,17 @@ from clearway_models import jobs
 GOOD = Scene()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a lake with enough evidence; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("written")
+    write_lake(folder, GOOD)
+    return folder
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return write_lake(tmp_path, GOOD)
+def lake(written: Path, tmp_path: Path) -> Lake:
+    return Lake(shutil.copytree(written / "lake", tmp_path / "lake"))
 
 
 def propose(lake: Lake, folder: Path, **city: Any) -> dict[str, Any]:
@@ -217,8 +226,7 @@ def test_same_input_gives_the_same_id_and_one_row(lake: Lake, tmp_path: Path) ->
     assert len(first["proposal_id"]) == 16
 
 
-def test_without_vehicle_rows_the_count_is_a_lower_bound(tmp_path: Path) -> None:
-    lake = write_lake(tmp_path, GOOD)
+def test_without_vehicle_rows_the_count_is_a_lower_bound(lake: Lake, tmp_path: Path) -> None:
     emptied = lake.table("vehicle_travel")
     emptied.replace(rows_of(lake, "vehicle_travel").clear(), {})
 
@@ -296,8 +304,9 @@ def test_changed_document_is_refused(lake: Lake, tmp_path: Path) -> None:
     assert any("101 is not a multiple of 5" in reason for reason in reasons)
 
 
-def test_published_prices_bound_the_next_proposal_and_stop_a_stale_one(tmp_path: Path) -> None:
-    lake = write_lake(tmp_path, GOOD)
+def test_published_prices_bound_the_next_proposal_and_stop_a_stale_one(
+    lake: Lake, tmp_path: Path
+) -> None:
     city = write_city(tmp_path / "city")
     zone = write_zone(tmp_path / "z.geojson")
     first = jobs.propose_charge(lake, zone=zone, city=city)
