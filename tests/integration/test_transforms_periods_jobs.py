@@ -53,6 +53,11 @@ def fleet(start: datetime, *, n: int = 4, minutes: int = 90) -> pl.DataFrame:
     )
 
 
+def store(lake: Lake, fixes: pl.DataFrame) -> None:
+    """Store fixes in two buckets: a build reads each by itself, and more of them change no bit."""
+    pings.store(lake, fixes, n_buckets=2)
+
+
 def rows_of(lake: Lake, name: str) -> pl.DataFrame:
     return lake.table(name).scan().sort(LAKE_CONTRACTS[name].key).collect()
 
@@ -155,8 +160,8 @@ def test_built_day_by_day_the_look_back_is_that_of_one_build(tmp_path):
     lake, at_once = Lake(tmp_path / "days"), Lake(tmp_path / "once")
     rows = month_with_a_crash()
     build_reliability(at_once, PRODUCT, fill(at_once, rows))
+    days = fill(lake, rows)
     for day in (LAST, double.MONDAY + timedelta(days=3), LAST - timedelta(days=2)):
-        days = fill(lake, rows)
         build_reliability(lake, PRODUCT, [day])
         assert day in days
     for name in TABLES[1:]:
@@ -166,7 +171,7 @@ def test_built_day_by_day_the_look_back_is_that_of_one_build(tmp_path):
 def test_what_periods_say_survives_the_deletion_of_raw_gps(tmp_path):
     lake = Lake(tmp_path)
     for day in (10, 11, 12):
-        pings.store(lake, fleet(datetime(2026, 3, day, 8, tzinfo=UTC)))
+        store(lake, fleet(datetime(2026, 3, day, 8, tzinfo=UTC)))
     jobs.build_congestion(lake)
     before = {name: rows_of(lake, name) for name in TABLES}
     assert before["reliability"].height > 0
@@ -183,7 +188,7 @@ def test_what_periods_say_survives_the_deletion_of_raw_gps(tmp_path):
 def test_a_day_that_is_partly_deleted_keeps_its_sums(tmp_path):
     lake, there = Lake(tmp_path), city("Asia/Bangkok")
     for day in (10, 11):
-        pings.store(lake, fleet(datetime(2026, 3, day, 16, 30, tzinfo=UTC)))  # 23:30 in Bangkok
+        store(lake, fleet(datetime(2026, 3, day, 16, 30, tzinfo=UTC)))  # 23:30 in Bangkok
     jobs.build_congestion(lake, city=there)
     before = rows_of(lake, "period_travel")
     eleventh = pl.col("local_date") == date(2026, 3, 11)
@@ -221,7 +226,7 @@ def test_late_fixes_arrival_order_and_buckets_change_no_bit(tmp_path):
 
 def test_local_days_and_their_kind_are_kept_with_the_sums(tmp_path):
     lake, there = Lake(tmp_path), city("Asia/Bangkok")
-    pings.store(lake, fleet(datetime(2026, 3, 13, 16, 30, tzinfo=UTC)))  # Friday 23:30
+    store(lake, fleet(datetime(2026, 3, 13, 16, 30, tzinfo=UTC)))  # Friday 23:30
     jobs.build_congestion(lake, city=there)
     days = rows_of(lake, "period_travel").select("local_date", "day_type", "period", "time_zone")
     assert days.unique().sort("local_date").rows() == [
@@ -236,7 +241,7 @@ def test_local_days_and_their_kind_are_kept_with_the_sums(tmp_path):
 
 def test_other_windows_keep_sums_and_measure_no_reliability(tmp_path):
     lake = Lake(tmp_path)
-    pings.store(lake, fleet(datetime(2026, 3, 10, 8, tzinfo=UTC)))
+    store(lake, fleet(datetime(2026, 3, 10, 8, tzinfo=UTC)))
     account = jobs.build_congestion(lake, resolution=8, window_minutes=60)
     assert account.periods == PeriodAccount()
     assert rows_of(lake, "period_travel")["resolution"].unique().to_list() == [8]
