@@ -6,6 +6,9 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 CONSTRAINTS := -c constraints.txt
 DEMO_DATA := .clearway/demo
 
+# Where compiled modules may not be kept, each of the hundreds of processes compiles all of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo airflow serve secrets test quick faults soak fuzz lint format check docs lock clean
 
