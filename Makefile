@@ -45,7 +45,7 @@ secrets: ## Write the secrets that docker-compose.yml reads into ./secrets
 # A file's tests stay together, for they share what is dear; tests/conftest.py puts long files first.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev ## Run all tests that this machine can run (12 minutes)
+test: $(VENV)/.dev ## Run all tests that this machine can run (18 minutes on two cores)
 	$(PYTEST) $(TEST_OPTIONS)
 
 quick: $(VENV)/.dev ## Run the tests of rules and laws: no broker, no browser, no Airflow
@@ -70,7 +70,7 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: $(VENV)/.dev ## What must pass before each commit: lint and quick, side by side (2 minutes)
+check: $(VENV)/.dev ## What must pass before each commit: lint and quick, side by side (3 minutes)
 	@$(MAKE) --no-print-directory -j2 lint quick
 
 docs: $(VENV)/.dev ## Write the pages again that are made from code: contracts, commands, licences, architecture

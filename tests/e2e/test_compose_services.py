@@ -63,8 +63,9 @@ def test_airflow_runs_by_its_own_commands_on_postgres(stack: Stack):
 
     def all_dags_are_there() -> bool:
         account = {"username": "admin", "password": password}
-        token = httpx.post(f"{api}/auth/token", json=account).json()["access_token"]
-        listing = httpx.get(f"{api}/api/v2/dags", headers={"Authorization": f"Bearer {token}"})
+        with httpx.Client(base_url=api, timeout=60) as client:
+            token = client.post("/auth/token", json=account).json()["access_token"]
+            listing = client.get("/api/v2/dags", headers={"Authorization": f"Bearer {token}"})
         found = {dag["dag_id"] for dag in listing.json()["dags"]}
         return found == {file.stem for file in dags_folder().glob("*.py")}
 

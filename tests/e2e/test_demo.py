@@ -122,9 +122,10 @@ def test_map_is_served_until_ctrl_c(finished: tuple[Path, dict[str, Any]]) -> No
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             address = _address_of(process)
-            page = httpx.get(address)
-            meta = httpx.get(f"{address}/api/meta").json()
-            proposals = httpx.get(f"{address}/api/proposals").json()
+            with httpx.Client(base_url=address, timeout=60) as browser:
+                page = browser.get("/")
+                meta = browser.get("/api/meta").json()
+                proposals = browser.get("/api/proposals").json()
         finally:
             process.send_signal(signal.SIGINT)
             code = process.wait(timeout=60)
